@@ -1,0 +1,95 @@
+// swift-tools-version: 6.2
+// The one package: what runs inside the VM (Guest), on your machine (Host), and the words both
+// agree on (Shared). Guest never imports Host, Host never imports Guest.
+
+import PackageDescription
+
+let settings: [SwiftSetting] = [
+    .swiftLanguageMode(.v6),
+    .enableExperimentalFeature("Lifetimes"),
+    .enableUpcomingFeature("MemberImportVisibility"),
+    .treatAllWarnings(as: .error),
+]
+
+let cSettings: [CSetting] = [.treatAllWarnings(as: .error)]
+
+func guest(_ folder: String, _ dependencies: [Target.Dependency] = []) -> Target {
+    .target(
+        name: folder == "Swiftlet" ? "Swiftlet" : "Swiftlet\(folder)", dependencies: dependencies,
+        path: "Sources/Guest/\(folder)", swiftSettings: settings)
+}
+
+func host(_ folder: String, _ dependencies: [Target.Dependency] = []) -> Target {
+    .target(
+        name: "Swiftlet\(folder)", dependencies: dependencies, path: "Sources/Host/\(folder)",
+        swiftSettings: settings)
+}
+
+func tests(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
+    .testTarget(
+        name: name, dependencies: dependencies, path: "Tests/\(name)", swiftSettings: settings)
+}
+
+let package = Package(
+    name: "Swiftlet",
+    products: [
+        .library(name: "Swiftlet", targets: ["Swiftlet"]),
+        .executable(name: "swiftlet", targets: ["SwiftletCommand"]),
+    ],
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.0"),
+        .package(url: "https://github.com/swiftlang/swift-subprocess", from: "1.0.0"),
+        .package(url: "https://github.com/apple/swift-system", from: "1.5.0"),
+    ],
+    targets: [
+        // Guest: in the order of its layers, the lowest first.
+        .target(
+            name: "CSwiftletMachine", path: "Sources/Guest/CMachine", cSettings: cSettings),
+        guest("Machine", ["CSwiftletMachine", "SwiftletBootProtocol"]),
+        guest("Memory", ["SwiftletMachine"]),
+        guest("Virtio", ["SwiftletMemory", "SwiftletMachine", "CSwiftletMachine"]),
+        guest("Network"),
+        guest("HTTP"),
+        guest("Runtime", ["SwiftletMemory", "SwiftletMachine", "CSwiftletMachine"]),
+        guest(
+            "Swiftlet",
+            [
+                "SwiftletHTTP", "SwiftletRuntime", "SwiftletNetwork", "SwiftletVirtio",
+                "SwiftletMemory", "SwiftletMachine", "SwiftletBootProtocol",
+            ]),
+
+        .target(
+            name: "SwiftletBootProtocol", path: "Sources/Shared/BootProtocol",
+            swiftSettings: settings),
+
+        // Host.
+        host(
+            "Build",
+            [
+                "SwiftletBootProtocol",
+                .product(name: "Subprocess", package: "swift-subprocess"),
+                .product(name: "SystemPackage", package: "swift-system"),
+            ]),
+        host(
+            "Hypervisors",
+            [
+                "SwiftletBootProtocol", "SwiftletBuild",
+                .product(name: "Subprocess", package: "swift-subprocess"),
+                .product(name: "SystemPackage", package: "swift-system"),
+            ]),
+        .executableTarget(
+            name: "SwiftletCommand",
+            dependencies: [
+                "SwiftletBuild", "SwiftletHypervisors",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+            ],
+            path: "Sources/Host/swiftlet", swiftSettings: settings),
+
+        tests("MachineTests", ["SwiftletMachine", "SwiftletMemory"]),
+        tests("VirtioTests", ["SwiftletVirtio", "SwiftletMemory", "SwiftletMachine"]),
+        tests("NetworkTests", ["SwiftletNetwork"]),
+        tests("HTTPTests", ["SwiftletHTTP"]),
+        tests("BuildTests", ["SwiftletBuild", "SwiftletHypervisors"]),
+        tests("GuestTests", ["SwiftletBuild", "SwiftletHypervisors"]),
+    ]
+)

@@ -1,0 +1,2 @@
+// The header-only parts need one translation unit.
+#include "CSwiftletMachine.h"

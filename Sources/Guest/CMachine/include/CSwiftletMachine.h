@@ -1,0 +1,7 @@
+// What Swift cannot say: single instructions, and the entry points that assembly offers.
+#ifndef CSWIFTLET_MACHINE_H
+#define CSWIFTLET_MACHINE_H
+
+#include "instructions.h"
+
+#endif

@@ -1,0 +1,35 @@
+// What the protocols ask of a network card. The guest's is virtio-net; a test's is a simulated link.
+
+/// Where the device must put the TCP or UDP checksum of an outgoing frame (virtio 1.2 §5.1.6.2,
+/// VIRTIO_NET_HDR_F_NEEDS_CSUM). The field at `start + offset` holds the pseudo-header's sum.
+public struct ChecksumRequest: Equatable, Sendable {
+    /// Octets from the frame's first octet to where summing starts.
+    public var start: UInt16
+    /// Octets from `start` to the checksum field.
+    public var offset: UInt16
+
+    @inlinable public init(start: UInt16, offset: UInt16) {
+        self.start = start
+        self.offset = offset
+    }
+}
+
+/// A network card: sends Ethernet frames. Received frames are handed to the stack by whoever
+/// polls the card, so that the stack itself does no I/O.
+public protocol NetworkDevice: ~Copyable {
+    /// The card's own address, six octets in the low bits (02:00:00:00:00:01 is 0x0200_0000_0001).
+    var hardwareAddress: UInt64 { get }
+
+    /// The longest IP packet that the link carries, in octets.
+    var maximumTransmissionUnit: Int { get }
+
+    /// True if the card computes TCP and UDP checksums of outgoing frames.
+    var offloadsTransmitChecksum: Bool { get }
+
+    /// Sends one frame of `length` octets (Ethernet header included, no FCS), written in place by `fill`.
+    ///
+    /// - Returns: false if the card has no room now; `fill` was not called, nothing was sent.
+    mutating func transmit(
+        length: Int, checksum: ChecksumRequest?, fill: (inout MutableRawSpan) -> Void
+    ) -> Bool
+}
