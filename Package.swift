@@ -4,12 +4,17 @@
 
 import PackageDescription
 
-let settings: [SwiftSetting] = [
-    .swiftLanguageMode(.v6),
-    .enableExperimentalFeature("Lifetimes"),
-    .enableUpcomingFeature("MemberImportVisibility"),
-    .treatAllWarnings(as: .error),
-]
+/// Set by `swiftlet build`: an application's package graph then holds the guest alone, and fetches
+/// none of the command line's dependencies.
+let isGuestBuild = Context.environment["SWIFTLET_GUEST"] != nil
+
+// The compiler warns of the guest's missing libc, as it should; it is the one exception.
+let settings: [SwiftSetting] =
+    [
+        .swiftLanguageMode(.v6),
+        .enableExperimentalFeature("Lifetimes"),
+        .enableUpcomingFeature("MemberImportVisibility"),
+    ] + (isGuestBuild ? [] : [.treatAllWarnings(as: .error)])
 
 let cSettings: [CSetting] = [.treatAllWarnings(as: .error)]
 
@@ -30,66 +35,69 @@ func tests(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
         name: name, dependencies: dependencies, path: "Tests/\(name)", swiftSettings: settings)
 }
 
+let guestTargets: [Target] = [
+    // Guest: in the order of its layers, the lowest first.
+    .target(
+        name: "CSwiftletMachine", path: "Sources/Guest/CMachine", cSettings: cSettings),
+    guest("Machine", ["CSwiftletMachine", "SwiftletBootProtocol"]),
+    guest("Memory", ["SwiftletMachine"]),
+    guest("Virtio", ["SwiftletMemory", "SwiftletMachine", "CSwiftletMachine"]),
+    guest("Network"),
+    guest("HTTP"),
+    guest("Runtime", ["SwiftletMemory", "SwiftletMachine", "CSwiftletMachine"]),
+    guest(
+        "Swiftlet",
+        [
+            "SwiftletHTTP", "SwiftletRuntime", "SwiftletNetwork", "SwiftletVirtio",
+            "SwiftletMemory", "SwiftletMachine", "SwiftletBootProtocol",
+        ]),
+
+    .target(
+        name: "SwiftletBootProtocol", path: "Sources/Shared/BootProtocol",
+        swiftSettings: settings),
+]
+
+let hostTargets: [Target] = [
+    host(
+        "Build",
+        [
+            "SwiftletBootProtocol",
+            .product(name: "Subprocess", package: "swift-subprocess"),
+            .product(name: "SystemPackage", package: "swift-system"),
+        ]),
+    host(
+        "Hypervisors",
+        [
+            "SwiftletBootProtocol", "SwiftletBuild",
+            .product(name: "Subprocess", package: "swift-subprocess"),
+            .product(name: "SystemPackage", package: "swift-system"),
+        ]),
+    .executableTarget(
+        name: "SwiftletCommand",
+        dependencies: [
+            "SwiftletBuild", "SwiftletHypervisors",
+            .product(name: "ArgumentParser", package: "swift-argument-parser"),
+        ],
+        path: "Sources/Host/swiftlet", swiftSettings: settings),
+
+    tests("MachineTests", ["SwiftletMachine", "SwiftletMemory"]),
+    tests("VirtioTests", ["SwiftletVirtio", "SwiftletMemory", "SwiftletMachine"]),
+    tests("NetworkTests", ["SwiftletNetwork"]),
+    tests("HTTPTests", ["SwiftletHTTP"]),
+    tests("BuildTests", ["SwiftletBuild", "SwiftletHypervisors"]),
+    tests("GuestTests", ["SwiftletBuild", "SwiftletHypervisors"]),
+]
+
 let package = Package(
     name: "Swiftlet",
-    products: [
-        .library(name: "Swiftlet", targets: ["Swiftlet"]),
-        .executable(name: "swiftlet", targets: ["SwiftletCommand"]),
-    ],
-    dependencies: [
-        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.0"),
-        .package(url: "https://github.com/swiftlang/swift-subprocess", from: "1.0.0"),
-        .package(url: "https://github.com/apple/swift-system", from: "1.5.0"),
-    ],
-    targets: [
-        // Guest: in the order of its layers, the lowest first.
-        .target(
-            name: "CSwiftletMachine", path: "Sources/Guest/CMachine", cSettings: cSettings),
-        guest("Machine", ["CSwiftletMachine", "SwiftletBootProtocol"]),
-        guest("Memory", ["SwiftletMachine"]),
-        guest("Virtio", ["SwiftletMemory", "SwiftletMachine", "CSwiftletMachine"]),
-        guest("Network"),
-        guest("HTTP"),
-        guest("Runtime", ["SwiftletMemory", "SwiftletMachine", "CSwiftletMachine"]),
-        guest(
-            "Swiftlet",
-            [
-                "SwiftletHTTP", "SwiftletRuntime", "SwiftletNetwork", "SwiftletVirtio",
-                "SwiftletMemory", "SwiftletMachine", "SwiftletBootProtocol",
-            ]),
-
-        .target(
-            name: "SwiftletBootProtocol", path: "Sources/Shared/BootProtocol",
-            swiftSettings: settings),
-
-        // Host.
-        host(
-            "Build",
-            [
-                "SwiftletBootProtocol",
-                .product(name: "Subprocess", package: "swift-subprocess"),
-                .product(name: "SystemPackage", package: "swift-system"),
-            ]),
-        host(
-            "Hypervisors",
-            [
-                "SwiftletBootProtocol", "SwiftletBuild",
-                .product(name: "Subprocess", package: "swift-subprocess"),
-                .product(name: "SystemPackage", package: "swift-system"),
-            ]),
-        .executableTarget(
-            name: "SwiftletCommand",
-            dependencies: [
-                "SwiftletBuild", "SwiftletHypervisors",
-                .product(name: "ArgumentParser", package: "swift-argument-parser"),
-            ],
-            path: "Sources/Host/swiftlet", swiftSettings: settings),
-
-        tests("MachineTests", ["SwiftletMachine", "SwiftletMemory"]),
-        tests("VirtioTests", ["SwiftletVirtio", "SwiftletMemory", "SwiftletMachine"]),
-        tests("NetworkTests", ["SwiftletNetwork"]),
-        tests("HTTPTests", ["SwiftletHTTP"]),
-        tests("BuildTests", ["SwiftletBuild", "SwiftletHypervisors"]),
-        tests("GuestTests", ["SwiftletBuild", "SwiftletHypervisors"]),
-    ]
+    products: [.library(name: "Swiftlet", targets: ["Swiftlet"])]
+        + (isGuestBuild ? [] : [.executable(name: "swiftlet", targets: ["SwiftletCommand"])]),
+    dependencies: isGuestBuild
+        ? []
+        : [
+            .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.0"),
+            .package(url: "https://github.com/swiftlang/swift-subprocess", from: "1.0.0"),
+            .package(url: "https://github.com/apple/swift-system", from: "1.5.0"),
+        ],
+    targets: guestTargets + (isGuestBuild ? [] : hostTargets)
 )

@@ -8,11 +8,15 @@ public struct GuestPhysicalAddress: Hashable, Comparable, Sendable {
         self.rawValue = rawValue
     }
 
-    @inlinable public static func < (left: GuestPhysicalAddress, right: GuestPhysicalAddress) -> Bool {
+    @inlinable public static func < (left: GuestPhysicalAddress, right: GuestPhysicalAddress)
+        -> Bool
+    {
         left.rawValue < right.rawValue
     }
 
-    @inlinable public static func + (address: GuestPhysicalAddress, offset: UInt64) -> GuestPhysicalAddress {
+    @inlinable public static func + (address: GuestPhysicalAddress, offset: UInt64)
+        -> GuestPhysicalAddress
+    {
         GuestPhysicalAddress(address.rawValue &+ offset)
     }
 }
@@ -29,13 +33,17 @@ public enum DirectMap {
     #endif
 
     /// Where the guest sees the memory or device registers at `address`.
-    @inlinable public static func pointer(to address: GuestPhysicalAddress) -> UnsafeMutableRawPointer {
+    @inlinable public static func pointer(to address: GuestPhysicalAddress)
+        -> UnsafeMutableRawPointer
+    {
         // Never null: the base is not, and tests hand in addresses of real memory.
         UnsafeMutableRawPointer(bitPattern: UInt(address.rawValue) &+ base).unsafelyUnwrapped
     }
 
     /// The physical address of heap or page-frame memory (not of the image's statics).
-    @inlinable public static func physicalAddress(of pointer: UnsafeRawPointer) -> GuestPhysicalAddress {
+    @inlinable public static func physicalAddress(of pointer: UnsafeRawPointer)
+        -> GuestPhysicalAddress
+    {
         GuestPhysicalAddress(UInt64(UInt(bitPattern: pointer) &- base))
     }
 }

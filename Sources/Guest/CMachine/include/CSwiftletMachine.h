@@ -2,6 +2,8 @@
 #ifndef CSWIFTLET_MACHINE_H
 #define CSWIFTLET_MACHINE_H
 
+#include "boot.h"
+#include "executor.h"
 #include "instructions.h"
 
 #endif

@@ -60,6 +60,18 @@ SWIFTLET_INLINE swiftlet_cpuid_result swiftlet_cpuid(uint32_t leaf, uint32_t sub
   return r;
 }
 
+// (high:low) / divisor; the quotient must fit (high < divisor), else the CPU raises a divide error.
+SWIFTLET_INLINE uint64_t swiftlet_divide128(uint64_t high, uint64_t low, uint64_t divisor) {
+  uint64_t quotient, remainder;
+  __asm__("divq %4" : "=a"(quotient), "=d"(remainder) : "a"(low), "d"(high), "r"(divisor) : "cc");
+  return quotient;
+}
+SWIFTLET_INLINE uint64_t swiftlet_remainder128(uint64_t high, uint64_t low, uint64_t divisor) {
+  uint64_t quotient, remainder;
+  __asm__("divq %4" : "=a"(quotient), "=d"(remainder) : "a"(low), "d"(high), "r"(divisor) : "cc");
+  return remainder;
+}
+
 // One attempt of RDRAND: 1 and a value, or 0 (SDM volume 1 §7.3.17.1: try again a few times).
 SWIFTLET_INLINE int swiftlet_rdrand(uint64_t *value) {
   unsigned char ok;
@@ -89,6 +101,19 @@ SWIFTLET_INLINE void swiftlet_pause(void) { __asm__ volatile("pause"); }
 // STI takes effect after the next instruction: no interrupt is lost between them (SDM volume 2, STI).
 SWIFTLET_INLINE void swiftlet_sti_hlt_cli(void) { __asm__ volatile("sti; hlt; cli" ::: "memory"); }
 SWIFTLET_INLINE void swiftlet_hlt(void) { __asm__ volatile("cli; hlt" ::: "memory"); }
+
+// SMAP would forbid touching pages marked as the user's; there are none, so AC stays clear.
+SWIFTLET_INLINE void swiftlet_lidt(const void *table, uint16_t limit) {
+  struct __attribute__((packed)) { uint16_t limit; const void *base; } descriptor = {limit, table};
+  __asm__ volatile("lidt %0" ::"m"(descriptor));
+}
+SWIFTLET_INLINE void swiftlet_ltr(uint16_t selector) { __asm__ volatile("ltr %0" ::"r"(selector)); }
+SWIFTLET_INLINE uintptr_t swiftlet_frame_pointer(void) { return (uintptr_t)__builtin_frame_address(0); }
+SWIFTLET_INLINE _Noreturn void swiftlet_triple_fault(void) {
+  swiftlet_lidt(0, 0);
+  __asm__ volatile("ud2");
+  __builtin_unreachable();
+}
 
 #endif  // __x86_64__
 #endif
