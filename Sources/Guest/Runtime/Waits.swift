@@ -156,20 +156,4 @@ import _Concurrency
             siftUp(Int(slots[Int(last)].heapIndex))
         }
     }
-
-    /// Suspends the task for at least `duration`. Ends early if the task is cancelled.
-    public func sleep(for duration: Duration) async {
-        let (seconds, attoseconds) = duration.components
-        guard seconds >= 0, attoseconds >= 0 else { return }
-        let whole = UInt64(seconds).multipliedReportingOverflow(by: 1_000_000_000)
-        let deadline = Clock.now.addingReportingOverflow(
-            whole.partialValue &+ UInt64(attoseconds / 1_000_000_000))
-        await sleep(
-            untilNanoseconds: whole.overflow || deadline.overflow ? .max : deadline.partialValue)
-    }
-
-    /// Suspends the task until a time of the machine's clock. Ends early if the task is cancelled.
-    public func sleep(untilNanoseconds deadline: UInt64) async {
-        _ = await Waits.wait(until: deadline) { _ in }
-    }
 #endif

@@ -1,6 +1,7 @@
 // The SDK: what an application imports.
 
+@_exported import SwiftletRuntime
+
 #if hasFeature(Embedded)
     @_exported import _Concurrency
 #endif
-@_exported import SwiftletRuntime
