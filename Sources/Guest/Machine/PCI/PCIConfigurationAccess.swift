@@ -47,10 +47,6 @@ public struct PCIConfigurationAccess {
         PCIConfigurationAccess(way: .memory(window, firstBus: firstBus, lastBus: lastBus))
     }
 
-    private init(way: Way) {
-        self.way = way
-    }
-
     /// The aligned 32 bits at `offset` (below 256); all ones where nothing is.
     public func load32(_ address: PCIAddress, _ offset: UInt8) -> UInt32 {
         switch way {

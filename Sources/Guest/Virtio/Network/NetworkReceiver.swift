@@ -9,18 +9,16 @@ import SwiftletMemory
 
 /// A frame that was received and not yet recycled. Its owner gives it back with `recycle`.
 public struct ReceivedFrame: ~Copyable {
-    /// The only buffer, or the one that a merged frame has left with the driver: none.
+    /// The buffer; none for a merged frame, which has been copied out of its buffers.
     @usableFromInline let descriptor: UInt16
-    @usableFromInline let isMerged: Bool
     /// Octets of the Ethernet frame.
     public let length: Int
     /// True if TCP's or UDP's checksum needs no check: the device did it, or the frame comes from
     /// the same host and was never on a wire (§5.1.6.4.1).
     public let checksumVerified: Bool
 
-    @inlinable init(descriptor: UInt16, isMerged: Bool, length: Int, checksumVerified: Bool) {
+    @inlinable init(descriptor: UInt16, length: Int, checksumVerified: Bool) {
         self.descriptor = descriptor
-        self.isMerged = isMerged
         self.length = length
         self.checksumVerified = checksumVerified
     }
@@ -100,8 +98,7 @@ public struct NetworkReceiver: ~Copyable {
             }
             let flags = swiftlet_load8(header &+ NetworkHeader.flags)
             return ReceivedFrame(
-                descriptor: used.descriptor, isMerged: false, length: length,
-                checksumVerified: isVerified(flags))
+                descriptor: used.descriptor, length: length, checksumVerified: isVerified(flags))
         }
         return nil
     }
@@ -121,7 +118,7 @@ public struct NetworkReceiver: ~Copyable {
     }
 
     @inlinable func frameStart(_ frame: borrowing ReceivedFrame) -> UnsafeRawPointer {
-        if frame.isMerged { return mergedStart }
+        if frame.descriptor == SplitQueue.none { return mergedStart }
         return UnsafeRawPointer(
             buffers + (Int(frame.descriptor) &* Self.bufferSize &+ NetworkHeader.size))
     }
@@ -133,13 +130,26 @@ public struct NetworkReceiver: ~Copyable {
 
     /// Gives a frame's buffer to the device again.
     @inlinable public mutating func recycle(_ frame: consuming ReceivedFrame) {
-        if !frame.isMerged {
-            queue.offer(frame.descriptor)
-        }
+        // A merged frame's descriptor is none, which is not offered.
+        queue.offer(frame.descriptor)
         // The device may run dry in a long batch: let it see what is free, without an exit.
         if queue.unpublishedCount >= 16 {
             queue.publish()
         }
+    }
+
+    /// The loop over the three above; see `VirtioNetwork.receive`.
+    @inlinable mutating func receive(
+        budget: Int, answeringWith transmitter: inout NetworkTransmitter,
+        _ body: (RawSpan, _ checksumVerified: Bool, inout NetworkTransmitter) -> Void
+    ) -> Int {
+        var count = 0
+        while count < budget, let frame = next() {
+            body(bytes(of: frame), frame.checksumVerified, &transmitter)
+            recycle(frame)
+            count &+= 1
+        }
+        return count
     }
 
     // MARK: The unusual
@@ -186,6 +196,6 @@ public struct NetworkReceiver: ~Copyable {
             return nil
         }
         return ReceivedFrame(
-            descriptor: 0, isMerged: true, length: length, checksumVerified: isVerified(flags))
+            descriptor: SplitQueue.none, length: length, checksumVerified: isVerified(flags))
     }
 }

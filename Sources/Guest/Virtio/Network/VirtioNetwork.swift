@@ -1,7 +1,7 @@
 // Network device (§5.1): one pair of queues, checksum offload, mergeable buffers.
 //
-// The two halves are separate values, so that the protocols can answer a frame while they look at it:
-// its bytes belong to the receiver, the answer to the transmitter.
+// The two halves are separate values, so that a frame can be answered while it is looked at: its bytes
+// belong to the receiver, the answer to the transmitter.
 
 import SwiftletMachine
 
@@ -79,20 +79,15 @@ public struct VirtioNetwork: ~Copyable {
             needsChecksum: needsChecksum, fill: fill)
     }
 
-    /// Hands at most `budget` received frames to `body`, which may use nothing of this device; to
-    /// answer at once use `receiver.next()` and `transmitter`.
+    /// Hands at most `budget` received frames to `body`, together with the transmitter to answer with;
+    /// each buffer goes back to the device when `body` returns.
     ///
     /// - Returns: how many frames were handed over.
     @inlinable public mutating func receive(
-        budget: Int, _ body: (RawSpan, _ checksumVerified: Bool) -> Void
+        budget: Int,
+        _ body: (RawSpan, _ checksumVerified: Bool, inout NetworkTransmitter) -> Void
     ) -> Int {
-        var count = 0
-        while count < budget, let frame = receiver.next() {
-            body(receiver.bytes(of: frame), frame.checksumVerified)
-            receiver.recycle(frame)
-            count &+= 1
-        }
-        return count
+        receiver.receive(budget: budget, answeringWith: &transmitter, body)
     }
 
     /// Tells the device about frames to send and about free buffers, where it wants to be told.

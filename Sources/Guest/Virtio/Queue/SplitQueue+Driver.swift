@@ -24,13 +24,18 @@ extension SplitQueue {
         firstFree = descriptor
     }
 
+    /// True if the descriptor was taken and is not in flight.
+    func owns(_ descriptor: UInt16) -> Bool {
+        descriptor < size && descriptors[Int(descriptor)].state == .owned
+    }
+
     /// Says where an owned descriptor's buffer is (§2.7.5).
     ///
     /// - Parameter deviceWrites: true if the device fills the buffer, false if it reads it.
     func describe(
         _ descriptor: UInt16, buffer: GuestPhysicalAddress, length: UInt32, deviceWrites: Bool
     ) {
-        precondition(descriptor < size && descriptors[Int(descriptor)].state == .owned)
+        guard owns(descriptor) else { return }
         let entry = descriptorTable &+ UInt(descriptor) &* 16
         swiftlet_store64(entry, buffer.rawValue)
         swiftlet_store32(entry &+ 8, length)
