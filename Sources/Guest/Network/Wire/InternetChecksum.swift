@@ -95,7 +95,7 @@ struct InternetChecksum {
         }
         if offset < count {
             // A lone last octet counts as if a zero octet followed (RFC 1071 §1).
-            let last = UInt16(bytes.octet(at: offset)) << 8
+            let last = UInt16(bytes.number8(at: offset)) << 8
             sum = endAround(sum, UInt64(last.bigEndian))
         }
         return sum

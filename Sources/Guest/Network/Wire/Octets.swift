@@ -5,7 +5,7 @@
 
 extension RawSpan {
     /// The octet at `offset`.
-    @inline(__always) func octet(at offset: Int) -> UInt8 {
+    @inline(__always) func number8(at offset: Int) -> UInt8 {
         unsafeLoadUnaligned(fromByteOffset: offset, as: UInt8.self)
     }
 
@@ -32,7 +32,7 @@ extension RawSpan {
     /// True if both spans hold the same octets.
     func equals(_ other: RawSpan) -> Bool {
         guard byteCount == other.byteCount else { return false }
-        for index in 0..<byteCount where octet(at: index) != other.octet(at: index) {
+        for index in 0..<byteCount where number8(at: index) != other.number8(at: index) {
             return false
         }
         return true
@@ -79,7 +79,7 @@ extension MutableRawSpan {
             index &+= 8
         }
         while index < count {
-            store(source.octet(at: index), at: offset &+ index)
+            store(source.number8(at: index), at: offset &+ index)
             index &+= 1
         }
     }
