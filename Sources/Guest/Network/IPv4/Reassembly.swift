@@ -1,0 +1,222 @@
+// Reassembly of IPv4 fragments (RFC 791 §3.2, RFC 815), bounded in number, memory and time.
+//
+// A datagram with overlapping fragments is thrown away whole, with all that is still to come of
+// it: the rule of RFC 5722, made for IPv6, is the only safe reading for IPv4 too (RFC 3128).
+
+/// Datagrams of which some fragments have come.
+struct Reassembly: ~Copyable {
+    /// What became of a fragment.
+    enum Outcome: Equatable {
+        case stored
+        /// Thrown away: malformed, overlapping or over a bound.
+        case dropped
+        /// The datagram is whole: `takeCompleted` has it.
+        case completed
+    }
+
+    struct Bounds {
+        /// Datagrams under way at most; beyond, the oldest is dropped.
+        var datagrams = 16
+        /// Octets of buffers at most, all datagrams together.
+        var octets = 256 << 10
+        /// Fragments of one datagram at most.
+        var fragments = 64
+        /// From a datagram's first fragment to its end (RFC 1122 §3.3.2 wants 60 to 120 s; what
+        /// is not whole after the sender's own timeout helps only an attacker).
+        var nanoseconds: UInt64 = 30_000_000_000
+    }
+
+    private struct Range {
+        var start: Int
+        var end: Int
+    }
+
+    private struct Datagram {
+        var source: IPv4Address
+        var destination: IPv4Address
+        var identification: UInt16
+        var protocolNumber: UInt8
+        var deadline: Instant
+        /// Set once an overlap was seen: what else comes is swallowed until the deadline.
+        var isPoisoned = false
+        /// Payload octets in all, once the last fragment told.
+        var payloadLength: Int?
+        var received = 0
+        var ranges: [Range] = []
+        /// A header without options, then the payload.
+        var packet: [UInt8] = []
+    }
+
+    let bounds: Bounds
+    private var datagrams: [Datagram] = []
+    private var octets = 0
+    private(set) var nextDeadline = Instant.never
+    /// Datagrams that ended by time or by a bound.
+    private(set) var expired: UInt64 = 0
+    private var completed: [UInt8] = []
+
+    init(bounds: Bounds = Bounds()) {
+        self.bounds = bounds
+    }
+
+    /// Octets held now.
+    var memory: Int { octets }
+    /// Datagrams under way now.
+    var count: Int { datagrams.count }
+
+    /// The completed datagram as one packet: a header of 20 octets and the payload.
+    mutating func takeCompleted() -> [UInt8] {
+        var packet: [UInt8] = []
+        swap(&packet, &completed)
+        return packet
+    }
+
+    /// Takes one fragment.
+    mutating func receive(_ header: IPv4Header, payload: RawSpan, now: Instant) -> Outcome {
+        let start = header.fragmentOffset
+        let end = start + payload.byteCount
+        // All but the last carry a multiple of eight octets; none reaches beyond 65 535 in all.
+        guard end <= 65_535 - IPv4Header.length, payload.byteCount > 0,
+            !header.moreFragments || payload.byteCount & 7 == 0
+        else { return .dropped }
+        let index = find(header) ?? begin(header, now: now)
+        guard !datagrams[index].isPoisoned else { return .dropped }
+        for range in datagrams[index].ranges where range.start < end && start < range.end {
+            // The network may duplicate (RFC 8200 §4.5); anything else is an attack.
+            if range.start == start, range.end == end { return .dropped }
+            poison(index)
+            return .dropped
+        }
+        if let length = datagrams[index].payloadLength, end > length || !header.moreFragments {
+            poison(index)
+            return .dropped
+        }
+        if !header.moreFragments {
+            for range in datagrams[index].ranges where range.end > end {
+                poison(index)
+                return .dropped
+            }
+            datagrams[index].payloadLength = end
+        }
+        guard datagrams[index].ranges.count < bounds.fragments, makeRoom(at: index, for: end)
+        else {
+            poison(index)
+            return .dropped
+        }
+        // `makeRoom` may have moved the datagram.
+        guard let place = find(header) else { return .dropped }
+        store(payload, at: start, in: place)
+        guard datagrams[place].received == datagrams[place].payloadLength else { return .stored }
+        complete(place)
+        return .completed
+    }
+
+    /// Drops what is too old.
+    mutating func expire(now: Instant) {
+        guard nextDeadline <= now else { return }
+        var index = 0
+        nextDeadline = .never
+        while index < datagrams.count {
+            if datagrams[index].deadline <= now {
+                if !datagrams[index].isPoisoned { expired &+= 1 }
+                remove(index)
+            } else {
+                nextDeadline = min(nextDeadline, datagrams[index].deadline)
+                index += 1
+            }
+        }
+    }
+
+    private func find(_ header: IPv4Header) -> Int? {
+        for index in datagrams.indices
+        where datagrams[index].identification == header.identification
+            && datagrams[index].source == header.source
+            && datagrams[index].destination == header.destination
+            && datagrams[index].protocolNumber == header.protocolNumber
+        {
+            return index
+        }
+        return nil
+    }
+
+    private mutating func begin(_ header: IPv4Header, now: Instant) -> Int {
+        if datagrams.count >= bounds.datagrams { evictOldest(except: nil) }
+        let deadline = now.advanced(by: bounds.nanoseconds)
+        datagrams.append(
+            Datagram(
+                source: header.source, destination: header.destination,
+                identification: header.identification, protocolNumber: header.protocolNumber,
+                deadline: deadline))
+        nextDeadline = min(nextDeadline, deadline)
+        return datagrams.count - 1
+    }
+
+    /// Makes the buffer of a datagram long enough for a payload of `length`, at the cost of the
+    /// oldest others. False if even that does not suffice.
+    private mutating func makeRoom(at index: Int, for length: Int) -> Bool {
+        let missing = length + IPv4Header.length - datagrams[index].packet.count
+        guard missing > 0 else { return true }
+        var place = index
+        while octets + missing > bounds.octets {
+            guard datagrams.count > 1 else { return false }
+            place = evictOldest(except: place) ?? place
+        }
+        datagrams[place].packet.append(contentsOf: repeatElement(0, count: missing))
+        octets += missing
+        return true
+    }
+
+    private mutating func store(_ payload: RawSpan, at start: Int, in index: Int) {
+        var span = datagrams[index].packet.mutableSpan
+        var bytes = span.mutableBytes
+        bytes.copy(payload, to: start + IPv4Header.length)
+        datagrams[index].ranges.append(Range(start: start, end: start + payload.byteCount))
+        datagrams[index].received += payload.byteCount
+    }
+
+    private mutating func complete(_ index: Int) {
+        swap(&completed, &datagrams[index].packet)
+        octets -= completed.count
+        let datagram = datagrams[index]
+        let length = completed.count
+        var span = completed.mutableSpan
+        var bytes = span.mutableBytes
+        IPv4Header.write(
+            into: &bytes, at: 0, totalLength: length, protocolNumber: datagram.protocolNumber,
+            from: datagram.source, to: datagram.destination,
+            identification: datagram.identification, fragment: 0)
+        datagrams[index].packet = []
+        remove(index)
+    }
+
+    private mutating func poison(_ index: Int) {
+        octets -= datagrams[index].packet.count
+        datagrams[index].packet = []
+        datagrams[index].ranges = []
+        datagrams[index].isPoisoned = true
+    }
+
+    private mutating func remove(_ index: Int) {
+        octets -= datagrams[index].packet.count
+        datagrams.swapAt(index, datagrams.count - 1)
+        datagrams.removeLast()
+    }
+
+    /// Drops the datagram with the earliest deadline.
+    ///
+    /// - Returns: where the spared one is now.
+    @discardableResult private mutating func evictOldest(except spared: Int?) -> Int? {
+        var oldest: Int?
+        for index in datagrams.indices where index != spared {
+            if let best = oldest, datagrams[best].deadline <= datagrams[index].deadline {
+                continue
+            }
+            oldest = index
+        }
+        guard let oldest else { return spared }
+        expired &+= 1
+        let last = datagrams.count - 1
+        remove(oldest)
+        return spared == last ? oldest : spared
+    }
+}

@@ -1,0 +1,216 @@
+// The way in: frame, packet, segment, in a straight line without copies or allocations.
+
+extension NetworkStack where Device: ~Copyable {
+    /// Takes one received Ethernet frame, without FCS. Anything may be in it.
+    ///
+    /// - Parameter checksumVerified: the card vouches for the TCP or UDP checksum.
+    public mutating func receive(_ frame: RawSpan, checksumVerified: Bool, now: Instant) {
+        interface.now = now
+        interface.statistics.framesReceived &+= 1
+        guard frame.byteCount >= Ethernet.headerLength else {
+            interface.statistics.droppedFrames &+= 1
+            return
+        }
+        let destination = frame.number64(at: 0) >> 16
+        let isGroup = destination & Ethernet.groupBit != 0
+        guard destination == interface.hardwareAddress || isGroup else {
+            interface.statistics.droppedNotForUs &+= 1
+            return
+        }
+        let payload = frame.extracting(Ethernet.headerLength..<frame.byteCount)
+        let type = frame.number16(at: 12)
+        if type == Ethernet.typeIPv4 {
+            receiveIPv4(
+                payload, isGroup: isGroup, checksumVerified: checksumVerified, now: now)
+        } else if type == Ethernet.typeARP {
+            receiveARP(payload, now: now)
+        } else {
+            interface.statistics.droppedFrames &+= 1
+        }
+        noteBlocked()
+    }
+
+    // MARK: ARP
+
+    @inline(never) private mutating func receiveARP(_ bytes: RawSpan, now: Instant) {
+        guard let packet = ARPPacket(bytes) else {
+            interface.statistics.droppedARP &+= 1
+            return
+        }
+        let isForeign = packet.senderHardware != interface.hardwareAddress
+        if let candidate, isForeign {
+            // Someone has our address, or probes for the one that we are probing for
+            // (RFC 5227 §2.1.1).
+            let isProbe = packet.operation == .request && packet.sender == .any
+            if packet.sender == candidate.address
+                || isProbe && packet.target == candidate.address && defence.isTentative
+            {
+                handleConflict(now: now)
+                return
+            }
+        }
+        guard let configuration = interface.configuration, isForeign else { return }
+        let sender = packet.sender
+        let isNeighbour = configuration.network.contains(sender) || sender == configuration.gateway
+        let isForUs = packet.target == configuration.address
+        if isNeighbour, sender.bits != 0, sender != configuration.network.broadcast {
+            let wasAwaited = interface.arp.learn(
+                sender, hardware: packet.senderHardware,
+                create: isForUs && packet.operation == .request, now: now)
+            if wasAwaited { resolved(sender, hardware: packet.senderHardware, now: now) }
+        }
+        if isForUs, packet.operation == .request {
+            let reply = ARPPacket(
+                .reply, senderHardware: interface.hardwareAddress, sender: configuration.address,
+                targetHardware: packet.senderHardware, target: sender)
+            interface.sendARP(reply, to: packet.senderHardware)
+        }
+    }
+
+    /// Sends what waited for a neighbour.
+    private mutating func resolved(_ neighbour: IPv4Address, hardware: UInt64, now: Instant) {
+        interface.sendWaiting(for: neighbour, hardware: hardware)
+        if interface.isBlockedOnARP {
+            interface.isBlockedOnARP = false
+            tcp.poll(now: now, output: &interface)
+        }
+    }
+
+    // MARK: IPv4
+
+    @inline(__always) private mutating func receiveIPv4(
+        _ packet: RawSpan, isGroup: Bool, checksumVerified: Bool, now: Instant
+    ) {
+        guard let header = IPv4Header(packet), !header.source.isInvalidSource,
+            !header.source.isLoopback
+        else {
+            interface.statistics.droppedIPv4Headers &+= 1
+            return
+        }
+        guard let configuration = interface.configuration,
+            header.destination == configuration.address, !isGroup, !header.isFragment,
+            header.source != configuration.address
+        else {
+            receiveUncommon(
+                packet, header, isGroup: isGroup, checksumVerified: checksumVerified, now: now)
+            return
+        }
+        deliver(packet, header, isUnicast: true, checksumVerified: checksumVerified, now: now)
+    }
+
+    /// Packets to groups, fragments, and what comes before there is an address.
+    @inline(never) private mutating func receiveUncommon(
+        _ packet: RawSpan, _ header: IPv4Header, isGroup: Bool, checksumVerified: Bool,
+        now: Instant
+    ) {
+        if dhcp.isActive, header.protocolNumber == IPProtocol.udp, !header.isFragment,
+            receiveDHCP(packet, header, now: now)
+        {
+            return
+        }
+        guard let configuration = interface.configuration else {
+            interface.statistics.droppedNotForUs &+= 1
+            return
+        }
+        guard header.source != configuration.address,
+            header.source != configuration.network.broadcast
+        else {
+            interface.statistics.droppedIPv4Headers &+= 1
+            return
+        }
+        let isBroadcast =
+            header.destination == .broadcast
+            || header.destination == configuration.network.broadcast
+        // A unicast address in a group's frame is a trick or a mistake (RFC 1122 §3.3.6).
+        let isUnicast = header.destination == configuration.address && !isGroup
+        guard isUnicast || isBroadcast || header.destination.isMulticast && isGroup else {
+            interface.statistics.droppedNotForUs &+= 1
+            return
+        }
+        guard header.isFragment else {
+            deliver(
+                packet, header, isUnicast: isUnicast, checksumVerified: checksumVerified, now: now)
+            return
+        }
+        let payload = packet.extracting(header.headerLength..<header.totalLength)
+        switch reassembly.receive(header, payload: payload, now: now) {
+        case .stored:
+            break
+        case .dropped:
+            interface.statistics.droppedFragments &+= 1
+        case .completed:
+            interface.statistics.datagramsReassembled &+= 1
+            let whole = reassembly.takeCompleted()
+            let bytes = whole.span.bytes
+            guard let header = IPv4Header(bytes) else { return }
+            deliver(bytes, header, isUnicast: isUnicast, checksumVerified: false, now: now)
+        }
+    }
+
+    /// Hands the payload of a whole packet to its protocol.
+    @inline(__always) private mutating func deliver(
+        _ packet: RawSpan, _ header: IPv4Header, isUnicast: Bool, checksumVerified: Bool,
+        now: Instant
+    ) {
+        let payload = packet.extracting(header.headerLength..<header.totalLength)
+        if header.protocolNumber == IPProtocol.tcp {
+            // TCP to a group is silently dropped (RFC 9293 §3.10.7, MUST-57).
+            guard isUnicast,
+                checksumVerified || Self.checksumHolds(payload, header, IPProtocol.tcp)
+            else {
+                interface.statistics.droppedChecksums &+= 1
+                return
+            }
+            tcp.receive(
+                payload, from: IPAddress(header.source), to: IPAddress(header.destination),
+                now: now, output: &interface)
+        } else {
+            deliverOther(
+                packet, payload, header, isUnicast: isUnicast,
+                checksumVerified: checksumVerified, now: now)
+        }
+    }
+
+    @inline(never) private mutating func deliverOther(
+        _ packet: RawSpan, _ payload: RawSpan, _ header: IPv4Header, isUnicast: Bool,
+        checksumVerified: Bool, now: Instant
+    ) {
+        if header.protocolNumber == IPProtocol.udp {
+            receiveUDP(
+                packet, payload, header, isUnicast: isUnicast, checksumVerified: checksumVerified,
+                now: now)
+        } else if header.protocolNumber == IPProtocol.icmp {
+            receiveICMP(payload, header, isUnicast: isUnicast, now: now)
+        } else {
+            interface.statistics.droppedProtocols &+= 1
+            if isUnicast {
+                sendUnreachable(ICMP.protocolUnreachable, about: packet, header, now: now)
+            }
+        }
+    }
+
+    /// Verifies the checksum of a TCP or UDP payload.
+    @inline(__always) static func checksumHolds(
+        _ payload: RawSpan, _ header: IPv4Header, _ protocolNumber: UInt8
+    ) -> Bool {
+        var sum = InternetChecksum()
+        sum.addPseudoHeader(
+            from: header.source, to: header.destination, protocol: protocolNumber,
+            length: payload.byteCount)
+        sum.add(payload)
+        return sum.folded == 0xFFFF
+    }
+
+    // MARK: Loopback
+
+    /// Takes in what was sent to ourselves; what that sends in turn comes with the next poll.
+    mutating func receiveLoopback(now: Instant) {
+        let packets = interface.takeLoopback()
+        for index in packets.indices {
+            let packet = packets[index]
+            let bytes = packet.span.bytes
+            guard let header = IPv4Header(bytes) else { continue }
+            deliver(bytes, header, isUnicast: true, checksumVerified: true, now: now)
+        }
+    }
+}

@@ -1,0 +1,95 @@
+// TCP's way out: a segment is written once, in the card's own buffer, behind its headers.
+
+extension NetworkInterface: SegmentOutput where Device: ~Copyable {
+    /// Octets of frame before the segment.
+    private static var headersLength: Int { Ethernet.headerLength + IPv4Header.length }
+    /// Where TCP's checksum field stands in the segment (RFC 9293 §3.1).
+    private static var checksumOffset: Int { 16 }
+
+    /// Sends one TCP segment. False if the card has no room or the neighbour's hardware address is
+    /// not known yet: the stack lets TCP try again when that has changed. A segment that no route
+    /// leads to is dropped, as the network would: TCP's timers find out.
+    public mutating func sendSegment(
+        from: IPAddress, to: IPAddress, length: Int, fill: (inout MutableRawSpan) -> Void
+    ) -> Bool {
+        guard let source = from.v4, let destination = to.v4,
+            length + IPv4Header.length <= linkMTU
+        else {
+            statistics.droppedUnreachable &+= 1
+            return true
+        }
+        if let hardware = hardware(for: destination) {
+            return transmitSegment(
+                from: source, to: destination, hardware: hardware, length: length, fill)
+        }
+        switch findHop(to: destination) {
+        case .hardware(let hardware):
+            return transmitSegment(
+                from: source, to: destination, hardware: hardware, length: length, fill)
+        case .loopback:
+            return loopSegment(from: source, to: destination, length: length, fill)
+        case .unreachable:
+            return true
+        case .waits:
+            isBlockedOnARP = true
+            return false
+        }
+    }
+
+    public func maximumSegment(to: IPAddress) -> Int {
+        guard let destination = to.v4 else { return linkMTU - IPv4Header.length }
+        return mtu(to: destination) - IPv4Header.length
+    }
+
+    @inline(__always) private mutating func transmitSegment(
+        from source: IPv4Address, to destination: IPv4Address, hardware: UInt64, length: Int,
+        _ fill: (inout MutableRawSpan) -> Void
+    ) -> Bool {
+        let own = hardwareAddress
+        let offloads = offloadsChecksum
+        let frameLength = Self.headersLength &+ length
+        let request =
+            offloads
+            ? ChecksumRequest(
+                start: UInt16(Self.headersLength), offset: UInt16(Self.checksumOffset)) : nil
+        let isSent = device.transmit(length: frameLength, checksum: request) { frame in
+            Ethernet.writeHeader(to: hardware, from: own, type: Ethernet.typeIPv4, into: &frame)
+            // Never fragmented on the way (RFC 1191), so the identification means nothing
+            // (RFC 6864 §4.1).
+            IPv4Header.write(
+                into: &frame, at: Ethernet.headerLength, totalLength: IPv4Header.length &+ length,
+                protocolNumber: IPProtocol.tcp, from: source, to: destination, fragment: 0x4000)
+            var segment = frame._mutatingExtracting(Self.headersLength..<frameLength)
+            fill(&segment)
+            var sum = InternetChecksum()
+            sum.addPseudoHeader(
+                from: source, to: destination, protocol: IPProtocol.tcp, length: length)
+            if offloads {
+                segment.store(sum.folded, at: Self.checksumOffset)
+            } else {
+                sum.add(segment.bytes)
+                segment.store(sum.checksum, at: Self.checksumOffset)
+            }
+        }
+        if isSent {
+            statistics.framesSent &+= 1
+        } else {
+            isBlockedOnDevice = true
+        }
+        return isSent
+    }
+
+    @inline(never) private mutating func loopSegment(
+        from source: IPv4Address, to destination: IPv4Address, length: Int,
+        _ fill: (inout MutableRawSpan) -> Void
+    ) -> Bool {
+        let packet = OutgoingPacket(
+            protocolNumber: IPProtocol.tcp, source: source, destination: destination,
+            length: length, checksumOffset: Self.checksumOffset, identification: 0)
+        guard queueLoopback(packet.bytes(fill)) else {
+            isBlockedOnDevice = true
+            return false
+        }
+        return true
+    }
+}

@@ -1,0 +1,101 @@
+// TCP as the stack offers it: `TCP`'s own operations, with the interface for output.
+
+extension NetworkStack where Device: ~Copyable {
+    /// Starts to accept connections to `port`, of one local address or (nil) of all.
+    public mutating func listen(
+        address: IPAddress? = nil, port: UInt16, backlog: Int
+    ) throws(TCPError) -> TCPListenerID {
+        try tcp.listen(address: address, port: port, backlog: backlog)
+    }
+
+    /// The next connection that waits at the listener.
+    public mutating func accept(_ listener: TCPListenerID) -> TCPConnectionID? {
+        tcp.accept(listener)
+    }
+
+    /// Stops listening.
+    public mutating func closeListener(_ listener: TCPListenerID) {
+        tcp.closeListener(listener)
+    }
+
+    /// Starts to open a connection from this interface's address. Without an address or a route
+    /// the error is `invalidAddress`.
+    public mutating func connect(
+        to remote: SocketAddress, now: Instant
+    ) throws(TCPError) -> TCPConnectionID {
+        interface.now = now
+        guard let destination = remote.address.v4,
+            let source = interface.sourceAddress(for: destination),
+            Route.find(to: destination, configuration: interface.configuration) != .unreachable
+        else { throw .invalidAddress }
+        let id = try tcp.connect(
+            from: IPAddress(source), to: remote, now: now, output: &interface)
+        noteBlocked()
+        return id
+    }
+
+    /// Octets received in order and not consumed yet.
+    public func receivedCount(_ id: TCPConnectionID) -> Int {
+        tcp.receivedCount(id)
+    }
+
+    /// Shows the longest contiguous run of received octets.
+    public mutating func withReceived<R>(_ id: TCPConnectionID, _ body: (RawSpan) -> R) -> R {
+        tcp.withReceived(id, body)
+    }
+
+    /// Drops `count` octets from the front of what was received, and opens the window.
+    public mutating func consume(_ id: TCPConnectionID, _ count: Int, now: Instant) {
+        interface.now = now
+        tcp.consume(id, count, now: now, output: &interface)
+        noteBlocked()
+    }
+
+    /// Copies what fits into the send ring; `flush` sends it. Returns the octets taken.
+    public mutating func send(_ id: TCPConnectionID, _ bytes: RawSpan) -> Int {
+        tcp.send(id, bytes)
+    }
+
+    /// Sends what the windows allow.
+    public mutating func flush(_ id: TCPConnectionID, now: Instant) {
+        interface.now = now
+        tcp.flush(id, now: now, output: &interface)
+        noteBlocked()
+    }
+
+    /// Octets that `send` would take now.
+    public func sendRoom(_ id: TCPConnectionID) -> Int {
+        tcp.sendRoom(id)
+    }
+
+    /// Ends this side's stream with a FIN after what was sent.
+    public mutating func finish(_ id: TCPConnectionID, now: Instant) {
+        interface.now = now
+        tcp.finish(id, now: now, output: &interface)
+        noteBlocked()
+    }
+
+    /// Ends the connection at once with a RST.
+    public mutating func abort(_ id: TCPConnectionID, now: Instant) {
+        interface.now = now
+        tcp.abort(id, now: now, output: &interface)
+        noteBlocked()
+    }
+
+    /// Lets go of a connection; what remains to be done runs on by itself.
+    public mutating func release(_ id: TCPConnectionID) {
+        tcp.release(id)
+    }
+
+    /// The connection as it stands.
+    public func status(_ id: TCPConnectionID) -> TCPStatus {
+        tcp.status(id)
+    }
+
+    /// Sets one connection's options.
+    public mutating func setOptions(
+        _ id: TCPConnectionID, _ options: TCPOptions, now: Instant
+    ) {
+        tcp.setOptions(id, options, now: now)
+    }
+}

@@ -1,0 +1,18 @@
+// How TCP hands its segments downwards: to the IP layer of the stack, or to a test's wire.
+
+/// What TCP needs of the layer below it: somewhere to write a segment, and how long it may be.
+public protocol SegmentOutput: ~Copyable {
+    /// Sends one TCP segment of `length` octets (TCP header included), written in place by `fill`
+    /// with the checksum field zero. The implementer adds the checksum (or asks the device for it),
+    /// the IP header and the frame.
+    ///
+    /// - Returns: false if there is no room now: `fill` was not called and nothing was sent. TCP
+    ///   tries again at the next `flush` or `poll`.
+    mutating func sendSegment(
+        from: IPAddress, to: IPAddress, length: Int, fill: (inout MutableRawSpan) -> Void
+    ) -> Bool
+
+    /// Octets of TCP header and payload that fit into one packet towards `to` (the MTU less the IP
+    /// header).
+    func maximumSegment(to: IPAddress) -> Int
+}
