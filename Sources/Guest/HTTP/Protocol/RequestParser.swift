@@ -1,0 +1,316 @@
+// The request head parser (RFC 9112 §§2–6): strict, incremental, in place.
+//
+// It reads whole lines from the octets received so far and remembers only where the next line
+// starts, so it may be called again with more octets, split anywhere. What smuggling attacks live
+// on (RFC 9112 §11.2) is refused, never repaired: bare CR or LF, folded lines, blanks around
+// names, two lengths, lengths with a transfer coding, two hosts.
+
+/// Parses one request head at a time.
+public struct RequestParser: Sendable {
+    /// What came of a call.
+    public enum Outcome: Equatable, Sendable {
+        /// The head is not whole yet; call again with the same octets and more behind them.
+        case needsMore
+        /// `head` is whole.
+        case complete
+        /// The request is refused with this status, and the connection has to be closed.
+        case failed(HTTPStatus)
+    }
+
+    enum Step: Equatable {
+        case line(next: Int)
+        case end(next: Int)
+        case needsMore
+        case failed(HTTPStatus)
+    }
+
+    public private(set) var head = RequestHead()
+    /// Where the line to parse next starts.
+    private var position = 0
+    private var headerCount = 0
+    private var hasRequestLine = false
+
+    public init() {}
+
+    /// True once any octet of a request was seen.
+    public var hasBegun: Bool { hasRequestLine || position > 0 }
+
+    /// Parses on. `bytes` begins with the head's first octet at every call for that head.
+    public mutating func parse(_ bytes: RawSpan, limits: HTTPLimits) -> Outcome {
+        if !hasRequestLine {
+            // An empty line before the request is skipped: old clients end a body with one
+            // (RFC 9112 §2.2).
+            if position == 0, bytes.octet(0) == ASCII.carriageReturn {
+                guard bytes.byteCount > 1 else { return .needsMore }
+                guard bytes.octet(1) == ASCII.lineFeed else { return .failed(.badRequest) }
+                position = 2
+            }
+            switch parseRequestLine(bytes, limit: limits.requestLine) {
+            case .line(let next):
+                position = next
+                hasRequestLine = true
+                head.fields = OctetRange(start: next, end: next)
+            case .needsMore:
+                return bytes.byteCount > limits.head ? .failed(.uriTooLong) : .needsMore
+            case .failed(let status): return .failed(status)
+            case .end: return .failed(.badRequest)
+            }
+        }
+        while true {
+            switch parseFieldLine(bytes) {
+            case .line(let next):
+                headerCount &+= 1
+                position = next
+                if headerCount > limits.headerCount || next > limits.head {
+                    return .failed(.headerFieldsTooLarge)
+                }
+            case .end(let next):
+                head.fields = OctetRange(start: Int(head.fields.start), end: position)
+                head.length = next
+                return finish()
+            case .needsMore:
+                return bytes.byteCount > limits.head ? .failed(.headerFieldsTooLarge) : .needsMore
+            case .failed(let status):
+                return .failed(status)
+            }
+        }
+    }
+
+    // MARK: The request line (RFC 9112 §3)
+
+    private mutating func parseRequestLine(_ bytes: RawSpan, limit: Int) -> Step {
+        var index = position
+        while ASCII.isToken(bytes.octet(index)) {
+            index &+= 1
+            if index &- position > 32 { return .failed(.notImplemented) }
+        }
+        if index >= bytes.byteCount { return .needsMore }
+        guard index > position, bytes.octet(index) == ASCII.space else {
+            return .failed(.badRequest)
+        }
+        let method = OctetRange(start: position, end: index)
+
+        let target = index &+ 1
+        index = target
+        while true {
+            // Everything visible in ASCII, up to the first octet that is not.
+            let word = bytes.word(index)
+            let stop = Word.below(word, 0x21) | Word.equal(word, 0x7F) | word & Word.highs
+            index &+= Word.first(stop)
+            if stop != 0 { break }
+            if index &- position > limit { return .failed(.uriTooLong) }
+        }
+        if index &- position > limit { return .failed(.uriTooLong) }
+        if index >= bytes.byteCount { return .needsMore }
+        guard index > target, bytes.octet(index) == ASCII.space else { return .failed(.badRequest) }
+
+        let version = index &+ 1
+        let room = bytes.byteCount &- version
+        guard room >= 10 else {
+            // So far it must at least look like a version, or garbage would be waited for.
+            let expected = ("HTTP/" as StaticString).octets
+            for offset in 0..<max(0, min(room, 5))
+            where bytes.octet(version &+ offset) != expected.octet(offset) {
+                return .failed(.badRequest)
+            }
+            return .needsMore
+        }
+        if version &+ 10 &- position > limit { return .failed(.uriTooLong) }
+        switch bytes.word(version) {
+        case 0x312E_312F_5054_5448: head.minorVersion = 1
+        case 0x302E_312F_5054_5448: head.minorVersion = 0
+        default:
+            guard bytes.extracting(version..<version &+ 5).equals("HTTP/"),
+                ASCII.isDigit(bytes.octet(version &+ 5)), bytes.octet(version &+ 6) == 0x2E,
+                ASCII.isDigit(bytes.octet(version &+ 7))
+            else { return .failed(.badRequest) }
+            guard bytes.octet(version &+ 5) == 0x31 else { return .failed(.versionNotSupported) }
+            head.minorVersion = 1
+        }
+        guard bytes.octet(version &+ 8) == ASCII.carriageReturn,
+            bytes.octet(version &+ 9) == ASCII.lineFeed
+        else { return .failed(.badRequest) }
+
+        head.methodName = method
+        head.method = HTTPMethod(bytes.octets(method))
+        head.target = OctetRange(start: target, end: index)
+        guard parseTarget(bytes, from: target, to: index) else { return .failed(.badRequest) }
+        // No tunnels here (RFC 9110 §9.3.6).
+        if head.method == .connect { return .failed(.notImplemented) }
+        return .line(next: version &+ 10)
+    }
+
+    /// Splits the target into path and query (RFC 9112 §3.2).
+    private mutating func parseTarget(_ bytes: RawSpan, from start: Int, to end: Int) -> Bool {
+        var path = start
+        if bytes.octet(start) != 0x2F {
+            if head.method == .connect { return true }
+            if end &- start == 1, bytes.octet(start) == 0x2A {
+                head.path = OctetRange(start: start, end: end)
+                return head.method == .options
+            }
+            // absolute-form, which a server must accept (RFC 9112 §3.2.2).
+            let target = bytes.extracting(start..<end)
+            guard target.byteCount > 7,
+                target.extracting(first: 7)
+                    .equalsIgnoringCase("http://")
+            else { return false }
+            path = start &+ 7
+            let authority = path
+            while path < end, bytes.octet(path) != 0x2F, bytes.octet(path) != 0x3F {
+                guard ASCII.isHost(bytes.octet(path)) else { return false }
+                path &+= 1
+            }
+            guard path > authority else { return false }
+        }
+        var query = path
+        while query < end {
+            let octet = bytes.octet(query)
+            if octet == 0x3F { break }
+            // A fragment never travels (RFC 9110 §7.1).
+            if octet == 0x23 { return false }
+            query &+= 1
+        }
+        // An empty path means "/", and there is one in "http://" to point at.
+        head.path =
+            query > path
+            ? OctetRange(start: path, end: query)
+            : OctetRange(start: start &+ 6, end: start &+ 7)
+        head.query = OctetRange(start: min(query &+ 1, end), end: end)
+        return true
+    }
+
+    // MARK: Header lines (RFC 9112 §5)
+
+    private mutating func parseFieldLine(_ bytes: RawSpan) -> Step {
+        let start = position
+        var index = start
+        while true {
+            let stops = Word.notNameLetters(bytes.word(index))
+            index &+= Word.first(stops)
+            if stops == 0 { continue }
+            let octet = bytes.octet(index)
+            if octet == ASCII.colon { break }
+            if index >= bytes.byteCount { return .needsMore }
+            if octet == ASCII.carriageReturn, index == start { return endOfHead(bytes, at: index) }
+            // Blanks here are a folded line or one before the colon: both forbidden (§5.1, §5.2).
+            guard ASCII.isToken(octet) else { return .failed(.badRequest) }
+            index &+= 1
+        }
+        guard index > start else { return .failed(.badRequest) }
+        let name = OctetRange(start: start, end: index)
+
+        index &+= 1
+        var valueStart = index
+        while ASCII.isBlank(bytes.octet(valueStart)) { valueStart &+= 1 }
+        index = valueStart
+        while true {
+            let word = bytes.word(index)
+            let stops = Word.below(word, 0x20) | Word.equal(word, 0x7F)
+            index &+= Word.first(stops)
+            if stops == 0 { continue }
+            guard bytes.octet(index) == ASCII.tab else { break }
+            index &+= 1
+        }
+        if index >= bytes.byteCount { return .needsMore }
+        guard bytes.octet(index) == ASCII.carriageReturn else { return .failed(.badRequest) }
+        guard index &+ 1 < bytes.byteCount else { return .needsMore }
+        guard bytes.octet(index &+ 1) == ASCII.lineFeed else { return .failed(.badRequest) }
+        let next = index &+ 2
+        while index > valueStart, ASCII.isBlank(bytes.octet(index &- 1)) { index &-= 1 }
+        let value = OctetRange(start: valueStart, end: index)
+
+        // Only the five fields that frame a request are looked at now, told apart by length first.
+        switch name.count {
+        case 4, 6, 10, 14, 17:
+            let refusal = interpret(bytes.octets(name), value: bytes.octets(value))
+            return refusal.map { .failed($0) } ?? .line(next: next)
+        default:
+            return .line(next: next)
+        }
+    }
+
+    private func endOfHead(_ bytes: RawSpan, at index: Int) -> Step {
+        guard index &+ 1 < bytes.byteCount else { return .needsMore }
+        return bytes.octet(index &+ 1) == ASCII.lineFeed
+            ? .end(next: index &+ 2) : .failed(.badRequest)
+    }
+
+    /// Takes in a field that frames the message; the status to refuse the request with, if any.
+    private mutating func interpret(_ name: RawSpan, value: RawSpan) -> HTTPStatus? {
+        switch name.byteCount {
+        case 4:
+            guard name.halfWord(0) | 0x2020_2020 == 0x7473_6F68 else { return nil }
+            return takeHost(value)
+        case 6 where name.equalsIgnoringCase("expect"):
+            guard value.equalsIgnoringCase("100-continue") else { return .expectationFailed }
+            head.seen.insert(.expectContinue)
+        case 10 where name.equalsIgnoringCase("connection"):
+            var seen = head.seen
+            value.forEachListMember { member in
+                if member.equalsIgnoringCase("close") { seen.insert(.close) }
+                if member.equalsIgnoringCase("keep-alive") { seen.insert(.keepAlive) }
+                return true
+            }
+            head.seen = seen
+        case 14 where name.equalsIgnoringCase("content-length"):
+            return takeContentLength(value)
+        case 17 where name.equalsIgnoringCase("transfer-encoding"):
+            return takeTransferEncoding(value)
+        default:
+            break
+        }
+        return nil
+    }
+
+    private mutating func takeHost(_ value: RawSpan) -> HTTPStatus? {
+        guard !head.seen.contains(.host) else { return .badRequest }
+        head.seen.insert(.host)
+        for index in 0..<value.byteCount where !ASCII.isHost(value.octet(index)) {
+            return .badRequest
+        }
+        return nil
+    }
+
+    private mutating func takeContentLength(_ value: RawSpan) -> HTTPStatus? {
+        // Equal duplicates could be merged (RFC 9112 §6.3); nobody honest sends them.
+        guard !head.seen.contains(.contentLength) else { return .badRequest }
+        head.seen.insert(.contentLength)
+        guard let length = value.decimal else {
+            for index in 0..<value.byteCount where !ASCII.isDigit(value.octet(index)) {
+                return .badRequest
+            }
+            return value.byteCount == 0 ? .badRequest : .contentTooLarge
+        }
+        head.contentLength = length
+        return nil
+    }
+
+    private mutating func takeTransferEncoding(_ value: RawSpan) -> HTTPStatus? {
+        guard !head.seen.contains(.chunked), value.byteCount > 0 else { return .badRequest }
+        head.seen.insert(.chunked)
+        if value.equalsIgnoringCase("chunked") { return nil }
+        // Codings other than chunked are not understood (501), if at least chunked comes last and
+        // once: without that the body has no end that both sides agree on (§6.1, §6.3).
+        var members = 0
+        var chunks = 0
+        var chunkedLast = false
+        value.forEachListMember { member in
+            members &+= 1
+            chunkedLast = member.equalsIgnoringCase("chunked")
+            chunks &+= chunkedLast ? 1 : 0
+            return true
+        }
+        return members > 1 && chunks == 1 && chunkedLast ? .notImplemented : .badRequest
+    }
+
+    /// The checks that need the whole head.
+    private func finish() -> Outcome {
+        let seen = head.seen
+        if head.minorVersion > 0, !seen.contains(.host) { return .failed(.badRequest) }
+        if seen.contains(.chunked), seen.contains(.contentLength) || head.minorVersion == 0 {
+            return .failed(.badRequest)
+        }
+        return .complete
+    }
+}

@@ -1,0 +1,137 @@
+// Reading the body of a request: by length or chunked, within limits of size and time.
+
+import _Concurrency
+
+extension HTTPServerConnection {
+    /// The head is moved aside, so that the body is what is received next.
+    @inline(never) func beginBody() {
+        if !headIsCopied {
+            headCopy.removeAll()
+            let length = head.length
+            transport.withReceived { headCopy.append($0.extracting(first: length)) }
+            headIsCopied = true
+            transport.consume(length)
+        }
+        bodyCount = 0
+        bodyPatience = Patience(service.timeouts.body)
+        owesContinue = head.expectsContinue
+        if head.isChunked {
+            body = .chunked(ChunkedDecoder())
+        } else if head.contentLength > service.limits.body {
+            body = .failed(.contentTooLarge)
+        } else {
+            body = .length(remaining: head.contentLength)
+        }
+    }
+
+    /// Shows the next octets of the body, at most `limit` of them, to `take`.
+    ///
+    /// - Returns: false at the end of the body; `take` was not called.
+    nonisolated(nonsending) func readBody(
+        limit: Int, _ take: (RawSpan) -> Void
+    ) async throws(HTTPError) -> Bool {
+        while true {
+            switch body {
+            case .none:
+                return false
+            case .failed(let error):
+                throw error
+            case .length(let remaining):
+                let count = transport.withReceived { run in
+                    let count = Int(min(UInt64(min(run.byteCount, max(1, limit))), remaining))
+                    if count > 0 { take(run.extracting(first: count)) }
+                    return count
+                }
+                if count > 0 {
+                    transport.consume(count)
+                    bodyPatience.earned(octets: count)
+                    let left = remaining &- UInt64(count)
+                    body = left > 0 ? .length(remaining: left) : .none
+                    return true
+                }
+            case .chunked(var decoder):
+                let overhead = service.limits.chunkOverhead
+                let step = transport.withReceived { run in
+                    let step = decoder.next(run, limit: limit, overheadLimit: overhead)
+                    if case .content(let skipped, let count) = step,
+                        bodyCount &+ UInt64(count) <= service.limits.body
+                    {
+                        take(run.extracting(skipped..<skipped &+ count))
+                    }
+                    return step
+                }
+                body = .chunked(decoder)
+                switch step {
+                case .content(let skipped, let count):
+                    transport.consume(skipped &+ count)
+                    bodyCount &+= UInt64(count)
+                    if bodyCount > service.limits.body { throw failBody(.contentTooLarge) }
+                    bodyPatience.earned(octets: count)
+                    return true
+                case .end(let consumed):
+                    transport.consume(consumed)
+                    body = .none
+                    return false
+                case .malformed:
+                    throw failBody(.malformed)
+                case .needsMore(let consumed):
+                    transport.consume(consumed)
+                    bodyPatience.earned(octets: consumed)
+                    // The rest may lie beyond the end of a ring.
+                    if consumed > 0, transport.receivedCount > 0 { continue }
+                }
+            }
+            try await awaitBody()
+        }
+    }
+
+    private func failBody(_ error: HTTPError) -> HTTPError {
+        body = .failed(error)
+        return error
+    }
+
+    nonisolated(nonsending) private func awaitBody() async throws(HTTPError) {
+        if owesContinue {
+            owesContinue = false
+            if response.phase == .notStarted {
+                await sendAll(("HTTP/1.1 100 Continue\r\n\r\n" as StaticString).octets)
+            }
+        }
+        let start = transport.now
+        do throws(Transport.Failure) {
+            let more = try await transport.waitUntilReadable(until: bodyPatience.deadline(start))
+            bodyPatience.waited(transport.now &- start)
+            if more { return }
+        } catch {
+            if Transport.isTimeout(error) { throw failBody(.timedOut) }
+        }
+        throw failBody(.disconnected)
+    }
+
+    /// True if what is left of the body is little enough to be read and thrown away.
+    var bodyIsDrainable: Bool {
+        switch body {
+        case .none: true
+        case .length(let remaining): !owesContinue && remaining <= service.limits.drain
+        case .chunked: !owesContinue
+        case .failed: false
+        }
+    }
+
+    /// Throws away what the handler left of the body, or gives the connection up.
+    @inline(never) nonisolated(nonsending) func discardBody() async {
+        var allowance = service.limits.drain
+        while bodyIsDrainable, !announcesClose {
+            var count = 0
+            do throws(HTTPError) {
+                guard try await readBody(limit: .max, { count = $0.byteCount }) else { return }
+            } catch {
+                break
+            }
+            guard allowance >= UInt64(count) else { break }
+            allowance &-= UInt64(count)
+            if case .none = body { return }
+        }
+        closeAfterwards(lingering: true)
+    }
+}

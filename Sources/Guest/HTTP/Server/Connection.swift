@@ -1,0 +1,281 @@
+// The life of one HTTP/1.1 connection (RFC 9112 §9): read a head, call the handler, make sure there
+
+import _Concurrency
+
+// is an answer, go on with the next request.
+//
+// The common request, a small one without a body that has arrived whole, takes no copy and no wait:
+// its head is parsed where TCP received it and stays there until the response is written.
+
+/// One connection. `HTTPServerRequest` and `HTTPServerResponse` are views of it.
+public final class HTTPServerConnection<Transport: HTTPTransport>: @unchecked Sendable {
+    let transport: Transport
+    let service: HTTPService<Transport>
+    var slot = 0
+
+    /// Counts requests, so that a view kept beyond its request is told from a current one.
+    var serial: UInt32 = 0
+    var parser = RequestParser()
+    /// The head's octets, if they no longer lie at the front of what was received.
+    var headCopy = OctetBuffer()
+    var headIsCopied = false
+
+    var body = BodyState.none
+    var bodyCount: UInt64 = 0
+    var bodyPatience = Patience(0)
+    var owesContinue = false
+
+    var response = ResponseState()
+    /// Header lines the handler added.
+    var fields = OctetBuffer()
+    var writePatience = Patience(0)
+
+    private var isIdle = false
+    private var keepsAlive = true
+    /// True if the client may still be sending what nobody will read.
+    private var lingers = false
+
+    enum BodyState {
+        case none
+        case length(remaining: UInt64)
+        case chunked(ChunkedDecoder)
+        case failed(HTTPError)
+    }
+
+    init(transport: Transport, service: HTTPService<Transport>) {
+        self.transport = transport
+        self.service = service
+    }
+
+    var head: RequestHead { parser.head }
+
+    /// Shows the octets of the current request's head.
+    @inline(__always) func withHead<R>(_ body: (RawSpan) -> R) -> R {
+        if headIsCopied { return headCopy.withOctets(body) }
+        return transport.withReceived(body)
+    }
+
+    nonisolated(nonsending) func serve() async {
+        while keepsAlive {
+            guard await readHead() else { break }
+            begin()
+            do throws(HTTPError) {
+                try await service.handler(
+                    HTTPServerRequest(connection: self, serial: serial),
+                    HTTPServerResponse(connection: self, serial: serial))
+            } catch {
+                await answer(error)
+            }
+            await complete()
+        }
+        await close()
+    }
+
+    // MARK: Reading a head
+
+    /// Reads the next request's head; false if there will be none.
+    @inline(__always) nonisolated(nonsending) private func readHead() async -> Bool {
+        parser = RequestParser()
+        headIsCopied = false
+        if transport.receivedCount > 0 {
+            // The straight line: parse in place what is there.
+            let limits = service.limits
+            let outcome = transport.withReceived { self.parser.parse($0, limits: limits) }
+            if outcome == .complete { return true }
+            if case .failed(let status) = outcome { return await refuse(status) }
+        }
+        return await awaitHead()
+    }
+
+    /// Waits for a head that is not whole yet.
+    @inline(never) nonisolated(nonsending) private func awaitHead() async -> Bool {
+        var deadline = transport.now &+ service.timeouts.idle
+        var hasBegun = false
+        while true {
+            while transport.receivedCount > 0 {
+                if !hasBegun {
+                    hasBegun = true
+                    deadline = transport.now &+ service.timeouts.head
+                    let limits = service.limits
+                    parser = RequestParser()
+                    let outcome = transport.withReceived { self.parser.parse($0, limits: limits) }
+                    if outcome == .complete { return true }
+                    headIsCopied = true
+                    headCopy.removeAll()
+                    parser = RequestParser()
+                }
+                switch copyAndParse() {
+                case .complete: return true
+                case .failed(let status): return await refuse(status)
+                case .needsMore: break
+                }
+            }
+            if !hasBegun {
+                if service.isStopping { return false }
+                headCopy.shrink(above: 1024)
+                fields.shrink(above: 1024)
+            }
+            isIdle = !hasBegun
+            defer { isIdle = false }
+            do throws(Transport.Failure) {
+                guard try await transport.waitUntilReadable(until: deadline) else {
+                    return hasBegun ? await refuse(.badRequest) : false
+                }
+            } catch {
+                guard Transport.isTimeout(error), hasBegun else { return false }
+                return await refuse(.requestTimeout)
+            }
+        }
+    }
+
+    /// Moves received octets behind the part of the head that is kept, and parses on.
+    private func copyAndParse() -> RequestParser.Outcome {
+        let limits = service.limits
+        let before = headCopy.count
+        let taken = transport.withReceived { run in
+            let count = min(run.byteCount, max(0, limits.head &+ 1 &- before))
+            headCopy.append(run.extracting(first: count))
+            return count
+        }
+        let outcome = headCopy.withOctets { parser.parse($0, limits: limits) }
+        if outcome == .complete {
+            // What follows the head stays where it is.
+            headCopy.truncate(to: head.length)
+            transport.consume(head.length &- before)
+        } else {
+            transport.consume(taken)
+        }
+        return outcome
+    }
+
+    // MARK: Around the handler
+
+    @inline(__always) private func begin() {
+        serial &+= 1
+        keepsAlive = head.keepsAlive
+        response = ResponseState()
+        fields.removeAll()
+        body = .none
+        if head.hasBody { beginBody() }
+    }
+
+    /// After the handler: there must be a whole answer, and nothing left of the request.
+    @inline(__always) nonisolated(nonsending) private func complete() async {
+        if response.phase != .finished { await finishResponse() }
+        if headIsCopied {
+            headIsCopied = false
+        } else {
+            transport.consume(head.length)
+        }
+        serial &+= 1
+        if case .none = body { return }
+        await discardBody()
+    }
+
+    nonisolated(nonsending) private func finishResponse() async {
+        switch response.phase {
+        case .notStarted:
+            await answerPlainly(.internalServerError)
+        case .length(let remaining):
+            // Less than was promised: only a broken connection tells the client.
+            if remaining > 0 { fail() } else { response.phase = .finished }
+        case .chunked, .untilClose:
+            await endStream()
+        case .finished, .failed:
+            break
+        }
+    }
+
+    /// Gives up on this connection.
+    func fail() {
+        response.phase = .failed
+        keepsAlive = false
+        lingers = false
+        transport.abort()
+    }
+
+    /// No further request on this connection.
+    func closeAfterwards(lingering: Bool) {
+        keepsAlive = false
+        if lingering { lingers = true }
+    }
+
+    /// True if the response must tell the client that the connection closes after it.
+    var announcesClose: Bool { !keepsAlive || service.isStopping }
+
+    /// Answers what went wrong while the request was read, if there is still a way to say so.
+    nonisolated(nonsending) private func answer(_ error: HTTPError) async {
+        guard response.phase == .notStarted else { return fail() }
+        switch error {
+        case .timedOut:
+            closeAfterwards(lingering: true)
+            await answerPlainly(.requestTimeout)
+        case .contentTooLarge:
+            closeAfterwards(lingering: true)
+            await answerPlainly(.contentTooLarge)
+        case .malformed:
+            closeAfterwards(lingering: true)
+            await answerPlainly(.badRequest)
+        case .disconnected:
+            fail()
+        case .finished:
+            await answerPlainly(.internalServerError)
+        }
+    }
+
+    /// Sends a plain answer made of the status alone.
+    nonisolated(nonsending) private func answerPlainly(_ status: HTTPStatus) async {
+        fields.removeAll()
+        response.status = status
+        response.hasContentType = false
+        var text = OctetBuffer(capacity: 64)
+        text.append(decimal: UInt64(status.code))
+        text.append(octet: ASCII.space)
+        text.append(status.reason)
+        text.append(octet: ASCII.lineFeed)
+        await sendWhole(text.octets, contentType: "text/plain")
+    }
+
+    /// Refuses a request whose head is not acceptable: an answer, then the end. Always false.
+    nonisolated(nonsending) private func refuse(_ status: HTTPStatus) async -> Bool {
+        serial &+= 1
+        response = ResponseState()
+        // The method may not be known; an answer with content is what most clients show.
+        response.omitsContent = false
+        body = .none
+        closeAfterwards(lingering: true)
+        await answerPlainly(status)
+        return false
+    }
+
+    // MARK: The end
+
+    /// Called when the server stops: ends the wait for a request that has not begun.
+    func endIfIdle() {
+        if isIdle { transport.abort() }
+    }
+
+    /// Closes so that the last answer arrives: were unread octets left at close, TCP would reset
+    /// the connection, and the reset could overtake the answer (RFC 9112 §9.6).
+    nonisolated(nonsending) private func close() async {
+        guard response.phase != .failed else { return }
+        transport.finish()
+        guard lingers || transport.receivedCount > 0 else { return }
+        let deadline = transport.now &+ service.timeouts.linger
+        var allowance = 1 << 20
+        while allowance > 0 {
+            let count = transport.receivedCount
+            if count > 0 {
+                transport.consume(count)
+                allowance &-= count
+                continue
+            }
+            do throws(Transport.Failure) {
+                guard try await transport.waitUntilReadable(until: deadline) else { return }
+            } catch {
+                break
+            }
+        }
+        transport.abort()
+    }
+}

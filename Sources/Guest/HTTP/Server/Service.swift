@@ -1,0 +1,75 @@
+// What all connections of one server share: configuration, handler, the Date line, the scratch
+
+import _Concurrency
+
+// buffer that heads are written in.
+
+/// A server without its listener. One executor runs all its connections; nothing here is locked.
+public final class HTTPService<Transport: HTTPTransport>: @unchecked Sendable {
+    /// Answers one request. Runs where the connection's task runs.
+    public typealias Handler =
+        nonisolated(nonsending) @Sendable (
+            HTTPServerRequest<Transport>, HTTPServerResponse<Transport>
+        ) async throws(HTTPError) -> Void
+
+    public var limits: HTTPLimits
+    public var timeouts: HTTPTimeouts
+    let handler: Handler
+
+    /// Responses are written here and handed to the transport before anything waits.
+    var scratch = OctetBuffer(capacity: 1024)
+    /// `Date: …\r\n` of the second that ends at `dateExpires`; empty without a clock.
+    private var dateLine = OctetBuffer(capacity: 64)
+    private var dateExpires: UInt64 = 0
+
+    /// True once no further requests are to be taken.
+    public private(set) var isStopping = false
+    private var connections: [HTTPServerConnection<Transport>] = []
+
+    public init(limits: HTTPLimits, timeouts: HTTPTimeouts, handler: @escaping Handler) {
+        self.limits = limits
+        self.timeouts = timeouts
+        self.handler = handler
+    }
+
+    /// Connections being served.
+    public var connectionCount: Int { connections.count }
+
+    /// Serves one connection until it ends.
+    nonisolated(nonsending)
+        public func serve(_ transport: Transport) async
+    {
+        let connection = HTTPServerConnection(transport: transport, service: self)
+        connection.slot = connections.count
+        connections.append(connection)
+        await connection.serve()
+        let last = connections.removeLast()
+        if last !== connection {
+            last.slot = connection.slot
+            connections[connection.slot] = last
+        }
+    }
+
+    /// Lets every connection finish the request it is at, and ends those that wait for one.
+    public func stop() {
+        isStopping = true
+        for connection in connections { connection.endIfIdle() }
+    }
+
+    /// Appends the Date line (RFC 9110 §6.6.1), made once a second.
+    @inline(__always) func appendDate(_ transport: Transport) {
+        let now = transport.now
+        if now >= dateExpires { renewDate(transport, now: now) }
+        dateLine.withOctets { scratch.append($0) }
+    }
+
+    @inline(never) private func renewDate(_ transport: Transport, now: UInt64) {
+        // Within a tenth of a second of the truth is near enough for a format of whole seconds.
+        dateExpires = now &+ 100_000_000
+        dateLine.removeAll()
+        guard let seconds = transport.unixSeconds else { return }
+        dateLine.append("Date: ")
+        HTTPDate(unixSeconds: seconds).append(to: &dateLine)
+        dateLine.append("\r\n")
+    }
+}

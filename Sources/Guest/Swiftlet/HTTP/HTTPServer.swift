@@ -1,0 +1,133 @@
+// The HTTP server of the SDK: a listener, a task for each connection, and an orderly end.
+
+import SwiftletHTTP
+import SwiftletNetwork
+import _Concurrency
+
+#if hasFeature(Embedded)
+    /// One request: method, path, headers, body. Valid until the handler returns.
+    public typealias HTTPRequest = HTTPServerRequest<TCPConnection>
+    /// The answer to one request: status, headers, content, whole or in pieces.
+    public typealias HTTPResponse = HTTPServerResponse<TCPConnection>
+
+    /// Why a server did not start, or ended.
+    public enum HTTPServerError: Error {
+        /// The port could not be listened on, or the listener failed.
+        case network(NetworkError)
+        /// `run` was called on a server that runs.
+        case alreadyRunning
+    }
+
+    /// What a server listens on, and what it puts up with.
+    public struct HTTPServerConfiguration: Sendable {
+        /// Bounds on what one client can send.
+        public var limits = HTTPLimits()
+        /// How long a client may take.
+        public var timeouts = HTTPTimeouts()
+        /// Connections served at once; a client beyond that is answered 503.
+        public var maximumConnections = 4096
+
+        public init() {}
+    }
+
+    /// An HTTP/1.1 server (RFC 9110, RFC 9112).
+    ///
+    ///     let server = HTTPServer(port: 80)
+    ///     try await server.run { request, response in
+    ///         if request.path == "/" {
+    ///             await response.send("Hello")
+    ///         } else {
+    ///             await response.send(status: .notFound, "no such page")
+    ///         }
+    ///     }
+    ///
+    /// A handler that reads bodies may let their errors through, and says so:
+    /// `{ (request, response) async throws(HTTPError) in … }`. The client is then answered 413, 408
+    /// or 400, whichever it is.
+    public final class HTTPServer: @unchecked Sendable {
+        public typealias Handler = HTTPService<TCPConnection>.Handler
+
+        public let port: UInt16
+        public let configuration: HTTPServerConfiguration
+
+        private var service: HTTPService<TCPConnection>?
+        private var listener: TCPListener?
+        private var isStopping = false
+        /// `run`, while it waits for the last connections.
+        private var drained: UnsafeContinuation<Void, Never>?
+
+        public init(port: UInt16, configuration: HTTPServerConfiguration = .init()) {
+            self.port = port
+            self.configuration = configuration
+        }
+
+        /// Listens, and answers requests with `handler`, until `stop` is called.
+        ///
+        /// - Parameter handler: runs once for each request, of many connections at a time. It
+        ///   answers through the response; if it does not, the client gets 500.
+        nonisolated(nonsending)
+            public func run(_ handler: @escaping Handler) async throws(HTTPServerError)
+        {
+            guard service == nil else { throw .alreadyRunning }
+            let service = HTTPService<TCPConnection>(
+                limits: configuration.limits, timeouts: configuration.timeouts, handler: handler)
+            self.service = service
+            defer {
+                self.service = nil
+                isStopping = false
+            }
+            let listener: TCPListener
+            do throws(NetworkError) {
+                listener = try TCPListener(port: port)
+            } catch {
+                throw .network(error)
+            }
+            self.listener = listener
+            var failure: NetworkError?
+            while !isStopping {
+                do throws(NetworkError) {
+                    take(try await listener.accept(), for: service)
+                } catch {
+                    // The listener was closed, by `stop` or by what went wrong.
+                    if !isStopping { failure = error }
+                    break
+                }
+            }
+            listener.close()
+            self.listener = nil
+            if service.connectionCount > 0 {
+                await withUnsafeContinuation { drained = $0 }
+            }
+            if let failure { throw .network(failure) }
+        }
+
+        /// Takes no more connections, lets running requests finish (with `Connection: close`), ends
+        /// idle connections; then `run` returns.
+        public func stop() {
+            guard let service, !isStopping else { return }
+            isStopping = true
+            listener?.close()
+            service.stop()
+        }
+
+        /// Connections open now.
+        public var connectionCount: Int { service?.connectionCount ?? 0 }
+
+        private func take(_ connection: TCPConnection, for service: HTTPService<TCPConnection>) {
+            guard service.connectionCount < configuration.maximumConnections else {
+                let refusal: StaticString =
+                    "HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
+                _ = connection.send(refusal.octets)
+                connection.finish()
+                return
+            }
+            Task {
+                await service.serve(connection)
+                if self.isStopping, service.connectionCount == 0 {
+                    self.drained?.resume()
+                    self.drained = nil
+                }
+            }
+        }
+    }
+#endif
