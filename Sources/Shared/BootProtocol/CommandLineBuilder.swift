@@ -22,6 +22,15 @@
 
         public init() {}
 
+        /// Whether `name` can stand in `env.NAME=`: letters, digits and `_`, no digit first.
+        public static func isVariableName(_ name: String) -> Bool {
+            guard let first = name.utf8.first, !(0x30...0x39).contains(first) else { return false }
+            return name.utf8.allSatisfy {
+                ($0 | 0x20 >= 0x61 && $0 | 0x20 <= 0x7A) || (0x30...0x39).contains($0)
+                    || $0 == UInt8(ascii: "_")
+            }
+        }
+
         /// The words in the form that `CommandLineWords` reads.
         public var text: String {
             var words: [String] = []
