@@ -15,6 +15,8 @@ public enum ImageWriter {
     /// The end of the addresses that an image may use: its code and data are linked for 2 GiB.
     static let highEnd: UInt64 = 0x8000_0000
     static let pageSize: UInt64 = 4096
+    /// The guest's image header, as its assembly names it.
+    static let headerSymbol = "swiftlet_image_header"
     /// File offsets of segments are multiples of this; monitors copy, so pages are not needed.
     static let fileAlignment = 16
 
@@ -52,8 +54,9 @@ public enum ImageWriter {
         guard let first = loads.first, let last = loads.last, first.address >= lowDistance else {
             throw reject("it has no loadable segments at Swiftlet's addresses")
         }
-        guard let headerAddress = elf.section(".swiftlet.header")?.address else {
-            throw reject("it has no section .swiftlet.header")
+        let symbols = elf.symbols()
+        guard let headerAddress = symbols.first(where: { $0.name == headerSymbol })?.address else {
+            throw reject("it has no symbol \(headerSymbol)")
         }
 
         var header = ImageHeader()
@@ -108,7 +111,7 @@ public enum ImageWriter {
         else { throw reject("its header does not lie in initialised, writable data") }
         let at = Int(place.offset + headerAddress - place.address) - bodyStart
         guard let found = ImageHeader(body.span.bytes, at: at) else {
-            throw reject("its section .swiftlet.header holds no header")
+            throw reject("its symbol \(headerSymbol) marks no header")
         }
         guard found.version == bootProtocolVersion else {
             throw reject(

@@ -72,7 +72,7 @@ public struct PackageBuilder: Sendable {
 
     /// Swiftlet's Package.swift leaves out the host's tools, and what they depend on, when it is
     /// only asked for a guest.
-    static let environment = ["SWIFTLET_GUEST_ONLY": "1"]
+    static let environment = ["SWIFTLET_GUEST": "1"]
 
     /// Builds the package and writes image and debug file. `progress` is told what is going on, in
     /// one line at a time.
