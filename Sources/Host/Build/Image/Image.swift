@@ -1,0 +1,101 @@
+// A finished image, as `run` and `inspect` read it.
+
+import SwiftletBootProtocol
+import SystemPackage
+
+/// An image on disk, checked.
+public struct Image: Sendable {
+    public let path: FilePath
+    public let elf: ELFFile
+    public let header: ImageHeader
+    /// The loaded segments, in the order of their addresses.
+    public let segments: [ELFSegment]
+
+    /// Reads an image; throws if the file is none.
+    public init(_ path: FilePath) throws(ToolError) {
+        try self.init(path, contents: try FileSystem.read(path))
+    }
+
+    /// An image whose contents were read already.
+    public init(_ path: FilePath, contents: [UInt8]) throws(ToolError) {
+        func reject(_ reason: String) -> ToolError {
+            ToolError(
+                "'\(path)' is no Swiftlet image: \(reason)",
+                hint: "Make one with `swiftlet build PACKAGE -o FILE`.")
+        }
+        let elf: ELFFile
+        do {
+            elf = try ELFFile(contents)
+        } catch {
+            throw reject("\(error)")
+        }
+        guard elf.notes().contains(where: { $0.owner == "Xen" && $0.type == ELFNote.pvhEntry })
+        else { throw reject("it has no PVH entry") }
+        let segments = elf.segments.filter { $0.type == ELFSegment.load && $0.memorySize > 0 }
+            .sorted { $0.address < $1.address }
+        guard let header = Self.header(elf, segments) else {
+            throw reject("it has no image header")
+        }
+        guard header.version == bootProtocolVersion else {
+            throw ToolError(
+                "image '\(path)' speaks boot protocol \(header.version), this tool "
+                    + "\(bootProtocolVersion)", hint: "Build it again with this version.")
+        }
+        guard let first = segments.first, let last = segments.last,
+            header.imageEnd >= last.end, header.imageEnd <= ImageWriter.highEnd,
+            header.physicalBase == first.physicalAddress, first.address >= header.physicalBase
+        else { throw reject("its header does not match its segments") }
+        self.path = path
+        self.elf = elf
+        self.header = header
+        self.segments = segments
+    }
+
+    /// The header lies somewhere in writable data; it is known by its magic number.
+    private static func header(_ elf: ELFFile, _ segments: [ELFSegment]) -> ImageHeader? {
+        let span = elf.bytes.span.bytes
+        for segment in segments where segment.isWritable {
+            let start = Int(segment.offset)
+            for offset in stride(from: 0, to: Int(segment.fileSize) - ImageHeader.size + 1, by: 8) {
+                if let header = ImageHeader(span, at: start + offset), header.imageEnd != 0 {
+                    return header
+                }
+            }
+        }
+        return nil
+    }
+
+    /// The physical address after the image.
+    public var physicalEnd: UInt64 {
+        header.imageEnd - (segments[0].address - header.physicalBase)
+    }
+
+    /// The least memory that a machine needs to start this image, in octets: what lies below and
+    /// in it, and room for page tables, stacks, queues and a small heap.
+    public var requiredMemory: Int {
+        let room: UInt64 = 128 << 10
+        let granule: UInt64 = 64 << 10
+        return Int((physicalEnd + room + granule - 1) / granule * granule)
+    }
+
+    /// The octets of the files archive; empty if there is none.
+    public var files: ArraySlice<UInt8> {
+        guard header.filesSize > 0,
+            let segment = segments.first(where: { $0.address == header.filesAddress }),
+            segment.fileSize >= header.filesSize
+        else { return [] }
+        return elf.contents(of: segment).prefix(Int(header.filesSize))
+    }
+
+    /// Where the unstripped ELF of this image is expected.
+    public var debugPath: FilePath { FilePath(path.string + ".debug") }
+
+    /// Whether a file is an ELF at all, told from its first octets.
+    public static func looksLikeELF(_ path: FilePath) -> Bool {
+        guard let file = try? FileDescriptor.open(path, .readOnly) else { return false }
+        defer { try? file.close() }
+        var octets = [UInt8](repeating: 0, count: 4)
+        let count = (try? octets.withUnsafeMutableBytes { try file.read(into: $0) }) ?? 0
+        return count == 4 && octets == [0x7F, 0x45, 0x4C, 0x46]
+    }
+}

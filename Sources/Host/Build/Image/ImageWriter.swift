@@ -1,0 +1,160 @@
+// Makes an image of a linked guest: physical addresses, the header, the files; nothing superfluous.
+//
+// The linker fixes virtual addresses (SDK/swiftlet.ld). Where in physical memory the image lies is
+// decided here: a small one in the low 640 KiB, so that it runs in half a megabyte; a larger one
+// where its virtual addresses say. The guest's boot code works at both places.
+
+import SwiftletBootProtocol
+
+/// Writes images.
+public enum ImageWriter {
+    /// Virtual minus physical address of an image in low memory.
+    static let lowDistance: UInt64 = 0x20_0000
+    /// The end of low memory that firmware leaves alone (its extended data area lies above).
+    static let lowEnd: UInt64 = 0x9_F000
+    /// The end of the addresses that an image may use: its code and data are linked for 2 GiB.
+    static let highEnd: UInt64 = 0x8000_0000
+    static let pageSize: UInt64 = 4096
+    /// The guest's image header, as its assembly names it.
+    static let headerSymbol = "swiftlet_image_header"
+    /// File offsets of segments are multiples of this; monitors copy, so pages are not needed.
+    static let fileAlignment = 16
+
+    /// The image of the linked ELF `linked` with `files` in it. `name` names the ELF in errors.
+    public static func write(
+        linked: [UInt8], files: [PackedFile], name: String
+    ) throws(ToolError) -> [UInt8] {
+        let elf: ELFFile
+        do {
+            elf = try ELFFile(linked)
+        } catch {
+            throw ToolError("cannot make an image of '\(name)': \(error)")
+        }
+        func reject(_ reason: String) -> ToolError {
+            ToolError("cannot make an image of '\(name)': \(reason)")
+        }
+        guard elf.type == ELFFile.executableType, elf.machine == ELFFile.x86_64 else {
+            throw reject("it is no static x86-64 executable")
+        }
+        guard elf.notes().contains(where: { $0.owner == "Xen" && $0.type == ELFNote.pvhEntry })
+        else { throw reject("it has no PVH entry, so Swiftlet's boot code is not in it") }
+        let loads = elf.segments.filter { $0.type == ELFSegment.load && $0.memorySize > 0 }
+            .sorted { $0.address < $1.address }
+        for (index, segment) in loads.enumerated() {
+            if segment.isWritable && segment.isExecutable {
+                throw reject("segment \(index) is both writable and executable")
+            }
+            if segment.fileSize > segment.memorySize || segment.end > highEnd {
+                throw reject("segment \(index) does not fit the address space")
+            }
+            if index > 0 && loads[index - 1].end > segment.address {
+                throw reject("segments \(index - 1) and \(index) overlap")
+            }
+        }
+        guard let first = loads.first, let last = loads.last, first.address >= lowDistance else {
+            throw reject("it has no loadable segments at Swiftlet's addresses")
+        }
+        let symbols = elf.symbols()
+        guard let headerAddress = symbols.first(where: { $0.name == headerSymbol })?.address else {
+            throw reject("it has no symbol \(headerSymbol)")
+        }
+
+        var header = ImageHeader()
+        var end = (last.end + pageSize - 1) / pageSize * pageSize
+        let archive = files.isEmpty ? [] : FileArchive.write(files)
+        if !archive.isEmpty {
+            header.filesAddress = end
+            header.filesSize = UInt64(archive.count)
+            end += (UInt64(archive.count) + pageSize - 1) / pageSize * pageSize
+            guard end <= highEnd else { throw reject("its files do not fit the address space") }
+        }
+        header.imageEnd = end
+        let distance = end - lowDistance <= lowEnd ? lowDistance : 0
+        header.physicalBase = first.address - distance
+        return try assemble(
+            elf, loads: loads, archive: archive, header: header, headerAddress: headerAddress,
+            distance: distance, reject)
+    }
+
+    private static func assemble(
+        _ elf: ELFFile, loads: [ELFSegment], archive: [UInt8], header: ImageHeader,
+        headerAddress: UInt64, distance: UInt64, _ reject: (String) -> ToolError
+    ) throws(ToolError) -> [UInt8] {
+        var segments = loads
+        if !archive.isEmpty {
+            segments.append(
+                ELFSegment(
+                    type: ELFSegment.load, flags: 4, offset: 0, address: header.filesAddress,
+                    physicalAddress: 0, fileSize: header.filesSize, memorySize: header.filesSize,
+                    alignment: 0))
+        }
+        let noteSegments = elf.segments.filter { $0.type == ELFSegment.note }
+        let tableSize = (segments.count + noteSegments.count) * ELFSegment.size
+
+        var body: [UInt8] = []
+        let bodyStart = ELFFile.headerSize + tableSize
+        for index in segments.indices {
+            while (bodyStart + body.count) % fileAlignment != 0 { body.append(0) }
+            let contents = index < loads.count ? elf.contents(of: loads[index]) : archive[...]
+            segments[index].offset = UInt64(bodyStart + body.count)
+            segments[index].physicalAddress = segments[index].address - distance
+            segments[index].alignment = UInt64(fileAlignment)
+            body += contents
+        }
+
+        guard
+            let place = segments.first(where: {
+                $0.isWritable && headerAddress >= $0.address
+                    && $0.fileSize >= UInt64(ImageHeader.size)
+                    && headerAddress - $0.address <= $0.fileSize - UInt64(ImageHeader.size)
+            })
+        else { throw reject("its header does not lie in initialised, writable data") }
+        let at = Int(place.offset + headerAddress - place.address) - bodyStart
+        guard let found = ImageHeader(body.span.bytes, at: at) else {
+            throw reject("its symbol \(headerSymbol) marks no header")
+        }
+        guard found.version == bootProtocolVersion else {
+            throw reject(
+                "it speaks boot protocol \(found.version), this tool \(bootProtocolVersion)")
+        }
+        var patched = header
+        patched.flags = found.flags
+        body.replaceSubrange(at..<(at + ImageHeader.size), with: patched.octets)
+
+        for note in noteSegments {
+            guard
+                let home = segments.first(where: {
+                    note.address >= $0.address && note.fileSize <= $0.fileSize
+                        && note.address - $0.address <= $0.fileSize - note.fileSize
+                })
+            else { throw reject("its notes are not loaded") }
+            var note = note
+            note.offset = home.offset + note.address - home.address
+            note.physicalAddress = note.address - distance
+            segments.append(note)
+        }
+        var image = elfHeader(entry: elf.entry, segments: segments.count)
+        for segment in segments { segment.append(to: &image) }
+        return image + body
+    }
+
+    /// An ELF header of an executable without sections.
+    private static func elfHeader(entry: UInt64, segments: Int) -> [UInt8] {
+        var header: [UInt8] = [0x7F, 0x45, 0x4C, 0x46, 2, 1, 1, 0]
+        header += [UInt8](repeating: 0, count: 8)
+        header.append(littleEndian: ELFFile.executableType)
+        header.append(littleEndian: ELFFile.x86_64)
+        header.append(littleEndian: UInt32(1))
+        header.append(littleEndian: entry)
+        header.append(littleEndian: UInt64(ELFFile.headerSize))
+        header.append(littleEndian: UInt64(0))
+        header.append(littleEndian: UInt32(0))
+        header.append(littleEndian: UInt16(ELFFile.headerSize))
+        header.append(littleEndian: UInt16(ELFSegment.size))
+        header.append(littleEndian: UInt16(segments))
+        header.append(littleEndian: UInt16(ELFSection.size))
+        header.append(littleEndian: UInt16(0))
+        header.append(littleEndian: UInt16(0))
+        return header
+    }
+}

@@ -1,0 +1,160 @@
+// QEMU as a monitor: the command line that starts it, and the run.
+
+import Glibc
+import Subprocess
+import SwiftletBootProtocol
+import SwiftletBuild
+import SystemPackage
+
+/// Runs machines in QEMU, without root: user-mode networking, KVM only where it pays.
+public struct QEMU: Monitor {
+    public let name = "qemu"
+    /// The program, by name or path.
+    public var program: String
+    public var acceleration: Acceleration
+
+    /// What executes the guest's instructions.
+    public enum Acceleration: Sendable {
+        case kvm
+        /// QEMU's own translator.
+        case tcg
+    }
+
+    /// The I/O port of the device that takes the exit code.
+    public static let exitPort: UInt16 = 0x501
+    /// What QEMU's user-mode network expects of its guest.
+    public static let network = BootCommandLine.Network.fixed(
+        address: "10.0.2.15", prefixLength: 24, gateway: "10.0.2.2")
+
+    public init(
+        program: String = "qemu-system-x86_64", acceleration: Acceleration = .detect()
+    ) {
+        self.program = program
+        self.acceleration = acceleration
+    }
+
+    /// QEMU's arguments for a machine. `exitFile` receives the octet that the guest writes.
+    public func arguments(for machine: MachineRequest, exitFile: FilePath) -> [String] {
+        var commandLine = machine.commandLine
+        commandLine.exitPort = Self.exitPort
+        commandLine.network = commandLine.network ?? Self.network
+        var arguments = [
+            "-M", machine.type.rawValue, "-m", "\((machine.memory + 1023) / 1024)K",
+            "-nodefaults", "-no-user-config", "-no-reboot", "-display", "none",
+            "-serial", "stdio", "-kernel", machine.image.string, "-append", commandLine.text,
+            "-chardev", "file,id=exit,path=\(Self.escape(exitFile.string))",
+            "-device", "isa-debugcon,iobase=0x\(String(Self.exitPort, radix: 16)),chardev=exit",
+        ]
+        switch acceleration {
+        case .kvm: arguments += ["-accel", "kvm", "-cpu", "host"]
+        case .tcg: arguments += ["-accel", "tcg", "-cpu", "max"]
+        }
+        var backend = "user,id=net,ipv6=off"
+        for port in machine.ports {
+            backend +=
+                ",hostfwd=\(port.transport.rawValue):\(port.address):\(port.host)-:\(port.guest)"
+        }
+        arguments += ["-netdev", backend]
+        switch machine.type {
+        case .microvm:
+            // Virtio 1.x registers; QEMU's default for MMIO is still the draft before it.
+            arguments += [
+                "-global", "virtio-mmio.force-legacy=false",
+                "-device", "virtio-net-device,netdev=net", "-device", "virtio-rng-device",
+            ]
+        case .pc, .q35:
+            // No boot ROM: the firmware would load and run it, and it is never used.
+            arguments += [
+                "-device", "virtio-net-pci,disable-legacy=on,romfile=,netdev=net",
+                "-device", "virtio-rng-pci,disable-legacy=on",
+            ]
+        }
+        return arguments
+    }
+
+    /// A comma ends a value in QEMU's option lists; two stand for one.
+    static func escape(_ value: String) -> String {
+        value.split(separator: ",", omittingEmptySubsequences: false).joined(separator: ",,")
+    }
+
+    public func run(
+        _ machine: MachineRequest,
+        console: @escaping @Sendable (ArraySlice<UInt8>) async -> Void
+    ) async throws(ToolError) -> MachineExit {
+        for port in machine.ports { try port.checkFree() }
+        guard await ProcessRunner.find(program) != nil else {
+            throw ToolError(
+                "'\(program)' is not installed",
+                hint: "On Debian and Ubuntu: apt-get install qemu-system-x86",
+                exitCode: ExitCode.notFound)
+        }
+        let folder = try FileSystem.makeTemporaryFolder()
+        defer { FileSystem.remove(folder) }
+        let exitFile = folder.appending("exit")
+        let status = try await start(
+            arguments(for: machine, exitFile: exitFile), console: console)
+
+        if let code = try? FileSystem.read(exitFile).last { return .exited(code) }
+        if let signal = MachineSignals.stoppedBy { return .stopped(signal: signal) }
+        if Task.isCancelled { return .stopped(signal: SIGTERM) }
+        guard status.isSuccess else {
+            throw ToolError(
+                "QEMU could not run '\(machine.image)' (it ended with "
+                    + "\(ProcessRunner.exitCode(status)))", exitCode: ExitCode.monitor)
+        }
+        return .died
+    }
+
+    private func start(
+        _ arguments: [String], console: @escaping @Sendable (ArraySlice<UInt8>) async -> Void
+    ) async throws(ToolError) -> TerminationStatus {
+        var options = PlatformOptions()
+        // A process group of its own: Ctrl-C reaches the tool, and the tool stops QEMU.
+        options.processGroupID = 0
+        options.teardownSequence = [
+            .send(signal: .terminate, allowedDurationToNextStep: .seconds(2))
+        ]
+        do {
+            let result = try await Subprocess.run(
+                ProcessRunner.executable(program), arguments: Arguments(arguments),
+                platformOptions: options, input: .none, output: .sequence,
+                error: .currentStandardError
+            ) { execution in
+                MachineSignals.watch(execution.processIdentifier.value)
+                defer { MachineSignals.watch(0) }
+                for try await buffer in execution.standardOutput {
+                    await console(buffer.withUnsafeBytes { Array($0) }[...])
+                }
+            }
+            return result.terminationStatus
+        } catch {
+            if Task.isCancelled { return .signaled(SIGTERM) }
+            throw ToolError(
+                "cannot run '\(program)': \(error)", exitCode: ExitCode.cannotRun)
+        }
+    }
+}
+
+extension QEMU.Acceleration {
+    /// KVM where it runs ring 0 natively: the CPU's flags show vmx or svm and the device opens.
+    /// Where KVM opens without them it emulates ring 0, far slower than QEMU's own translator.
+    public static func detect(
+        cpuInformation: FilePath = "/proc/cpuinfo", device: FilePath = "/dev/kvm"
+    ) -> Self {
+        guard let text = try? FileSystem.read(cpuInformation),
+            hasVirtualisation(String(decoding: text, as: UTF8.self)),
+            let file = try? FileDescriptor.open(device, .readWrite)
+        else { return .tcg }
+        try? file.close()
+        return .kvm
+    }
+
+    /// Whether the text of /proc/cpuinfo has the flag vmx or svm.
+    static func hasVirtualisation(_ text: String) -> Bool {
+        guard let line = text.split(separator: "\n").first(where: { $0.hasPrefix("flags") }) else {
+            return false
+        }
+        return line.split(whereSeparator: { $0 == " " || $0 == "\t" || $0 == ":" })
+            .contains { $0 == "vmx" || $0 == "svm" }
+    }
+}

@@ -1,0 +1,36 @@
+// The command line: `swiftlet VERB`, one file a verb.
+
+import ArgumentParser
+import Glibc
+import SwiftletBuild
+
+@main
+struct SwiftletCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "swiftlet",
+        abstract: "Turns one Swift application into one bootable image, and runs it.",
+        version: "swiftlet \(version)",
+        subcommands: [
+            NewCommand.self, BuildCommand.self, RunCommand.self, InspectCommand.self,
+        ])
+
+    /// Of this release (CHANGELOG.md).
+    static let version = "0.1.0"
+
+    /// Runs the verb that was asked for; the one place where errors are printed.
+    static func main() async {
+        do {
+            var command = try parseAsRoot()
+            if var asynchronous = command as? any AsyncParsableCommand {
+                try await asynchronous.run()
+            } else {
+                try command.run()
+            }
+        } catch let error as ToolError {
+            Terminal.note(error.description)
+            Glibc.exit(error.exitCode)
+        } catch {
+            exit(withError: error)
+        }
+    }
+}
