@@ -42,9 +42,11 @@ import _Concurrency
         /// Suspends the task until the wait is woken or `deadline` (nanoseconds of the machine's
         /// clock; `.max`: none) passes. `register` stores the wait's name where the waker finds it.
         @inline(__always)
-        public static func wait(
-            until deadline: UInt64 = .max, _ register: (WaitID) -> Void
-        ) async -> WaitResult {
+        nonisolated(nonsending)
+            public static func wait(
+                until deadline: UInt64 = .max, _ register: (WaitID) -> Void
+            ) async -> WaitResult
+        {
             await withUnsafeContinuation { continuation in
                 register(add(continuation, job: nil, deadline: deadline))
             }

@@ -117,6 +117,14 @@ public struct NetworkReceiver: ~Copyable {
         return _overrideLifetime(bytes, borrowing: self)
     }
 
+    /// The same, for an owner that must change other parts of itself while it reads.
+    ///
+    /// The octets stay in place until the frame is recycled.
+    @inlinable public func unownedBytes(of frame: borrowing ReceivedFrame) -> UnsafeRawBufferPointer
+    {
+        UnsafeRawBufferPointer(start: frameStart(frame), count: frame.length)
+    }
+
     @inlinable func frameStart(_ frame: borrowing ReceivedFrame) -> UnsafeRawPointer {
         if frame.descriptor == SplitQueue.none { return mergedStart }
         return UnsafeRawPointer(

@@ -1,0 +1,218 @@
+// The machine's network: the card, the stack, and the tasks that wait for them.
+
+import SwiftletBootProtocol
+import SwiftletMachine
+import SwiftletMemory
+import SwiftletNetwork
+import SwiftletRuntime
+import SwiftletVirtio
+
+#if hasFeature(Embedded)
+    /// One network card and its stack, polled by the event loop. Made when the first socket is.
+    final class Network: EventSource {
+        /// Who waits for a socket; the table is indexed by the socket's slot.
+        struct Waiters {
+            var reader = WaitID.none
+            var writer = WaitID.none
+        }
+
+        /// Frames taken in one turn, so that tasks and timers get theirs.
+        private static let receiveBudget = 64
+
+        nonisolated(unsafe) private static var instance: Network?
+
+        var stack: NetworkStack<VirtioLink>
+        /// The time of this turn: one reading of the clock serves all that happens in it.
+        private(set) var now: Instant
+        /// Counts the turns of the event loop.
+        private(set) var turn: UInt64 = 1
+        private var connectionWaiters: [Waiters] = []
+        private var listenerWaiters: [WaitID] = []
+        private var datagramWaiters: [WaitID] = []
+        private var addressWaiters: [WaitID] = []
+        /// Connections with octets to send at the end of this turn.
+        private var unflushed: [TCPConnectionID] = []
+
+        /// The network, started if it was not.
+        static func shared() throws(NetworkError) -> Network {
+            if let instance { return instance }
+            guard let network = Network() else { throw .noNetwork }
+            instance = network
+            EventLoop.add(network)
+            return network
+        }
+
+        private init?() {
+            guard let card = Network.openCard() else { return nil }
+            var secret: (UInt64, UInt64) = (0, 0)
+            withUnsafeMutableBytes(of: &secret) { Randomness.fill($0) }
+            now = Instant(nanoseconds: Clock.now)
+            var configuration = NetworkConfiguration()
+            // A quarter of memory for what connections hold.
+            configuration.tcp.memoryLimit = PageFrames.totalCount / 4 * PageFrames.size
+            stack = NetworkStack(
+                device: VirtioLink(card: card), configuration: configuration, secret: secret)
+            stack.configure(Network.addressSource(), now: now)
+        }
+
+        private static func openCard() -> VirtioNetwork? {
+            // Two buffers of 2 KiB for each 128 KiB of memory, so that small machines stay small.
+            let buffers = min(max(PageFrames.totalCount / 32, 16), 256)
+            let parameters = VirtioNetworkParameters(
+                receiveBuffers: buffers, transmitBuffers: buffers)
+            var found: VirtioNetwork?
+            VirtioBus.find(.network, commandLine: Boot.commandLine.bytes) { transport in
+                found = try? VirtioNetwork(transport: transport, parameters: parameters)
+                return found != nil
+            }
+            return found.take()
+        }
+
+        private static func addressSource() -> AddressSource {
+            let line = Boot.commandLine.bytes
+            guard let range = CommandLineWords.value(of: CommandLineKey.network, in: line),
+                let setting = NetworkSetting(line, in: range)
+            else { return .dhcp }
+            switch setting {
+            case .dhcp: return .dhcp
+            case .fixed(let address, let prefixLength, let gateway):
+                let network = IPv4Network(IPv4Address(bits: address), prefixLength: prefixLength)
+                return .static(
+                    IPv4Configuration(
+                        network, gateway: gateway == 0 ? nil : IPv4Address(bits: gateway)))
+            }
+        }
+
+        // MARK: The event loop's side
+
+        func poll(now nanoseconds: UInt64) -> Bool {
+            now = Instant(nanoseconds: nanoseconds)
+            var worked = flushConnections()
+            turn &+= 1
+            var count = 0
+            while count < Network.receiveBudget,
+                let frame = stack.interface.device.card.receiver.next()
+            {
+                let verified = frame.checksumVerified
+                let bytes = stack.interface.device.card.receiver.unownedBytes(of: frame)
+                stack.receive(bytes.bytes, checksumVerified: verified, now: now)
+                stack.interface.device.card.receiver.recycle(frame)
+                count += 1
+            }
+            if count > 0 { worked = true }
+            if stack.nextDeadline <= now { stack.poll(now: now) }
+            while let event = stack.nextEvent() {
+                wake(for: event)
+                worked = true
+            }
+            stack.interface.device.card.flush()
+            return worked
+        }
+
+        var nextDeadline: UInt64 { stack.nextDeadline.nanoseconds }
+
+        func armInterrupt() -> Bool { stack.interface.device.card.armInterrupt() }
+
+        func disarmInterrupt() { stack.interface.device.card.disarmInterrupt() }
+
+        private func flushConnections() -> Bool {
+            guard !unflushed.isEmpty else { return false }
+            for id in unflushed { stack.flush(id, now: now) }
+            unflushed.removeAll(keepingCapacity: true)
+            return true
+        }
+
+        private func wake(for event: NetworkEvent) {
+            switch event {
+            case .tcp(.acceptable(let id)):
+                Network.wake(&listenerWaiters, id.slot)
+            case .tcp(.readable(let id)):
+                wake(reader: id)
+            case .tcp(.writable(let id)), .tcp(.connected(let id)):
+                wake(writer: id)
+            case .tcp(.closed(let id)):
+                wake(reader: id)
+                wake(writer: id)
+            case .udp(.readable(let id)):
+                Network.wake(&datagramWaiters, id.slot)
+            case .addressChanged:
+                for index in addressWaiters.indices { Waits.wake(addressWaiters[index]) }
+                addressWaiters.removeAll()
+            case .addressConflict:
+                Console.write("swiftlet: another machine on this network uses our address\n")
+            }
+        }
+
+        // MARK: Waiting
+
+        private static func wake(_ waiters: inout [WaitID], _ slot: Int) {
+            guard slot < waiters.count, !waiters[slot].isNone else { return }
+            let wait = waiters[slot]
+            waiters[slot] = .none
+            Waits.wake(wait)
+        }
+
+        private static func set(_ waiters: inout [WaitID], _ slot: Int, _ wait: WaitID) {
+            while waiters.count <= slot { waiters.append(.none) }
+            waiters[slot] = wait
+        }
+
+        private func wake(reader id: TCPConnectionID) {
+            guard id.slot < connectionWaiters.count else { return }
+            let wait = connectionWaiters[id.slot].reader
+            guard !wait.isNone else { return }
+            connectionWaiters[id.slot].reader = .none
+            Waits.wake(wait)
+        }
+
+        private func wake(writer id: TCPConnectionID) {
+            guard id.slot < connectionWaiters.count else { return }
+            let wait = connectionWaiters[id.slot].writer
+            guard !wait.isNone else { return }
+            connectionWaiters[id.slot].writer = .none
+            Waits.wake(wait)
+        }
+
+        func setReader(_ id: TCPConnectionID, _ wait: WaitID) {
+            growConnectionWaiters(id.slot)
+            connectionWaiters[id.slot].reader = wait
+        }
+
+        func setWriter(_ id: TCPConnectionID, _ wait: WaitID) {
+            growConnectionWaiters(id.slot)
+            connectionWaiters[id.slot].writer = wait
+        }
+
+        /// Ends the waits of a connection that this side closes.
+        func wakeAll(_ id: TCPConnectionID) {
+            wake(reader: id)
+            wake(writer: id)
+        }
+
+        func setAcceptor(_ id: TCPListenerID, _ wait: WaitID) {
+            Network.set(&listenerWaiters, id.slot, wait)
+        }
+
+        func wakeAcceptor(_ id: TCPListenerID) {
+            Network.wake(&listenerWaiters, id.slot)
+        }
+
+        func setReceiver(_ id: UDPSocketID, _ wait: WaitID) {
+            Network.set(&datagramWaiters, id.slot, wait)
+        }
+
+        func wakeReceiver(_ id: UDPSocketID) {
+            Network.wake(&datagramWaiters, id.slot)
+        }
+
+        func addAddressWaiter(_ wait: WaitID) { addressWaiters.append(wait) }
+
+        private func growConnectionWaiters(_ slot: Int) {
+            while connectionWaiters.count <= slot { connectionWaiters.append(Waiters()) }
+        }
+
+        /// Sends what was written to a connection at the end of this turn: several small writes
+        /// make one segment, and the acknowledgement travels with them.
+        func flushLater(_ id: TCPConnectionID) { unflushed.append(id) }
+    }
+#endif

@@ -1,0 +1,206 @@
+// TCP for applications: connections, and listeners that accept them.
+
+import SwiftletMachine
+import SwiftletNetwork
+import SwiftletRuntime
+import _Concurrency
+
+#if hasFeature(Embedded)
+    /// One TCP connection. One task may read while another writes.
+    ///
+    /// Letting go of the last reference closes it in the orderly way.
+    public final class TCPConnection: @unchecked Sendable {
+        private let network: Network
+        private let id: TCPConnectionID
+        /// The turn of the event loop at whose end a flush is due.
+        private var flushTurn: UInt64 = 0
+        private var hasFinished = false
+
+        init(network: Network, id: TCPConnectionID) {
+            self.network = network
+            self.id = id
+        }
+
+        deinit {
+            if !hasFinished { network.stack.finish(id, now: network.now) }
+            network.stack.release(id)
+        }
+
+        /// Opens a connection.
+        ///
+        /// - Throws: `.refused`, `.timedOut`, `.unreachable`, …
+        public static func connect(
+            to remote: SocketAddress, deadline: Instant? = nil
+        ) async throws(NetworkError) -> TCPConnection {
+            let network = try Network.shared()
+            let id: TCPConnectionID
+            do throws(TCPError) {
+                id = try network.stack.connect(to: remote, now: network.now)
+            } catch {
+                switch error {
+                case .addressInUse: throw .addressInUse
+                case .tooManyConnections: throw .tooMany
+                case .invalidAddress: throw .unreachable
+                }
+            }
+            let connection = TCPConnection(network: network, id: id)
+            while network.stack.status(id).state == .synSent {
+                try await connection.wait(deadline) { network.setWriter(id, $0) }
+            }
+            if let failure = connection.failure { throw failure }
+            return connection
+        }
+
+        /// The peer's address and port.
+        public var remoteAddress: SocketAddress { network.stack.status(id).remote }
+        /// This end's address and port.
+        public var localAddress: SocketAddress { network.stack.status(id).local }
+
+        // MARK: Reading
+
+        /// Octets that can be read at once.
+        public var receivedCount: Int { network.stack.receivedCount(id) }
+
+        /// Shows the longest contiguous run of received octets; it may be shorter than
+        /// `receivedCount` where the ring wraps around.
+        public func withReceived<R>(_ body: (RawSpan) -> R) -> R {
+            network.stack.withReceived(id, body)
+        }
+
+        /// Drops `count` octets that were read.
+        public func consume(_ count: Int) {
+            network.stack.consume(id, count, now: network.now)
+        }
+
+        /// Waits until octets can be read.
+        ///
+        /// - Returns: false at the end of the stream.
+        /// - Throws: `.timedOut` past `deadline`, `.reset`, `.cancelled`.
+        nonisolated(nonsending)
+            public func waitUntilReadable(deadline: Instant?) async throws(NetworkError) -> Bool
+        {
+            while true {
+                if network.stack.receivedCount(id) > 0 { return true }
+                let status = network.stack.status(id)
+                if let failure = NetworkError(status.failure) { throw failure }
+                if status.peerFinished || status.state == .closed { return false }
+                try await wait(deadline) { network.setReader(id, $0) }
+            }
+        }
+
+        /// Reads what has arrived, at least one octet and at most `maximum`; nil at the end of the
+        /// stream.
+        public func read(
+            upTo maximum: Int = 65536, deadline: Instant? = nil
+        ) async throws(NetworkError) -> [UInt8]? {
+            guard try await waitUntilReadable(deadline: deadline) else { return nil }
+            let bytes = withReceived { received in
+                let count = min(received.byteCount, max(maximum, 1))
+                return [UInt8](unsafeUninitializedCapacity: count) { target, initialized in
+                    received.withUnsafeBytes {
+                        target.baseAddress.unsafelyUnwrapped.initialize(
+                            from: $0.baseAddress.unsafelyUnwrapped.assumingMemoryBound(
+                                to: UInt8.self), count: count)
+                    }
+                    initialized = count
+                }
+            }
+            consume(bytes.count)
+            return bytes
+        }
+
+        // MARK: Writing
+
+        /// Queues what fits, to be sent when the task next waits.
+        ///
+        /// - Returns: how many octets were taken.
+        public func send(_ bytes: RawSpan) -> Int {
+            let count = network.stack.send(id, bytes)
+            if count > 0, flushTurn != network.turn {
+                flushTurn = network.turn
+                network.flushLater(id)
+            }
+            return count
+        }
+
+        /// Waits until `send` has room.
+        ///
+        /// - Throws: `.timedOut` past `deadline`, `.reset`, `.closed`, `.cancelled`.
+        nonisolated(nonsending)
+            public func waitUntilWritable(deadline: Instant?) async throws(NetworkError)
+        {
+            while network.stack.sendRoom(id) == 0 {
+                if let failure { throw failure }
+                try await wait(deadline) { network.setWriter(id, $0) }
+            }
+        }
+
+        /// Sends all of `bytes`, waiting for room as often as it takes.
+        public func write(
+            _ bytes: [UInt8], deadline: Instant? = nil
+        ) async throws(NetworkError) {
+            var sent = 0
+            while sent < bytes.count {
+                let count = send(bytes.span.bytes.extracting(sent..<bytes.count))
+                sent += count
+                if sent < bytes.count, count == 0 {
+                    try await waitUntilWritable(deadline: deadline)
+                }
+            }
+        }
+
+        /// Sends a text, in UTF-8.
+        public func write(_ text: String, deadline: Instant? = nil) async throws(NetworkError) {
+            try await write([UInt8](text.utf8), deadline: deadline)
+        }
+
+        // MARK: Ending
+
+        /// Ends this side's stream after what was sent; the peer's may go on.
+        public func finish() {
+            hasFinished = true
+            network.stack.finish(id, now: network.now)
+        }
+
+        /// Ends the connection at once, with a reset.
+        public func abort() {
+            hasFinished = true
+            network.stack.abort(id, now: network.now)
+            network.wakeAll(id)
+        }
+
+        /// Sends each small write at once (true, the default) or lets Nagle's algorithm join them.
+        public func setNoDelay(_ noDelay: Bool) {
+            network.stack.setOptions(id, TCPOptions(noDelay: noDelay), now: network.now)
+        }
+
+        private var failure: NetworkError? {
+            let status = network.stack.status(id)
+            if let failure = NetworkError(status.failure) { return failure }
+            return status.state == .closed || status.finished ? .closed : nil
+        }
+
+        nonisolated(nonsending)
+            private func wait(
+                _ deadline: Instant?, _ register: (WaitID) -> Void
+            ) async throws(NetworkError)
+        {
+            switch await Waits.wait(until: deadline?.nanoseconds ?? .max, register) {
+            case .woken: return
+            case .timedOut: throw .timedOut
+            case .cancelled: throw .cancelled
+            }
+        }
+    }
+
+    extension NetworkError {
+        init?(_ failure: TCPFailure?) {
+            switch failure {
+            case nil: return nil
+            case .reset, .aborted: self = .reset
+            case .refused: self = .refused
+            case .timedOut: self = .timedOut
+            }
+        }
+    }
+#endif

@@ -1,0 +1,60 @@
+// A TCP port that clients connect to.
+
+import SwiftletNetwork
+import SwiftletRuntime
+import _Concurrency
+
+#if hasFeature(Embedded)
+    /// Accepts connections to one port.
+    public final class TCPListener: @unchecked Sendable {
+        private let network: Network
+        private let id: TCPListenerID
+        private var isClosed = false
+
+        /// Listens.
+        ///
+        /// - Parameters:
+        ///   - port: 1 to 65535.
+        ///   - backlog: connections that wait for `accept` at most; beyond, clients try again.
+        /// - Throws: `.addressInUse`, `.noNetwork`, `.tooMany`.
+        public init(port: UInt16, backlog: Int = 1024) throws(NetworkError) {
+            network = try Network.shared()
+            do throws(TCPError) {
+                id = try network.stack.listen(port: port, backlog: backlog)
+            } catch {
+                switch error {
+                case .addressInUse: throw .addressInUse
+                case .tooManyConnections: throw .tooMany
+                case .invalidAddress: throw .unreachable
+                }
+            }
+        }
+
+        deinit { close() }
+
+        /// Waits for the next client.
+        ///
+        /// - Throws: `.closed` once the listener is, `.cancelled`.
+        nonisolated(nonsending)
+            public func accept() async throws(NetworkError) -> TCPConnection
+        {
+            while true {
+                if isClosed { throw .closed }
+                if let connection = network.stack.accept(id) {
+                    return TCPConnection(network: network, id: connection)
+                }
+                if await Waits.wait({ network.setAcceptor(id, $0) }) == .cancelled {
+                    throw .cancelled
+                }
+            }
+        }
+
+        /// Stops listening. Connections that were accepted go on.
+        public func close() {
+            guard !isClosed else { return }
+            isClosed = true
+            network.stack.closeListener(id)
+            network.wakeAcceptor(id)
+        }
+    }
+#endif

@@ -1,0 +1,24 @@
+// The network card as the protocols want it: virtio-net behind `NetworkDevice`.
+
+import SwiftletNetwork
+import SwiftletVirtio
+
+#if hasFeature(Embedded)
+    /// A virtio network card under the stack.
+    struct VirtioLink: NetworkDevice, ~Copyable {
+        var card: VirtioNetwork
+
+        var hardwareAddress: UInt64 { card.hardwareAddress }
+        var maximumTransmissionUnit: Int { card.maximumTransmissionUnit }
+        var offloadsTransmitChecksum: Bool { card.offloadsTransmitChecksum }
+
+        @inline(__always)
+        mutating func transmit(
+            length: Int, checksum: ChecksumRequest?, fill: (inout MutableRawSpan) -> Void
+        ) -> Bool {
+            card.transmit(
+                length: length, checksumStart: checksum?.start ?? 0,
+                checksumOffset: checksum?.offset ?? 0, needsChecksum: checksum != nil, fill: fill)
+        }
+    }
+#endif
