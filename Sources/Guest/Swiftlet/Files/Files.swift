@@ -1,0 +1,79 @@
+// The files that were packed into the image: read-only, in place, without a file system.
+
+import SwiftletBootProtocol
+import SwiftletMachine
+
+#if hasFeature(Embedded)
+    /// A file of the image. Its octets are part of the program: reading copies nothing.
+    public struct File: @unchecked Sendable {
+        private let contents: UnsafeRawBufferPointer
+        /// Octets in the file.
+        public var size: Int { contents.count }
+        /// Seconds since 1970-01-01 00:00 UTC.
+        public let modificationTime: Int64
+        /// 128 bits of the contents' SHA-256: equal exactly when the contents are.
+        public let tag: (UInt64, UInt64)
+
+        init(_ contents: UnsafeRawBufferPointer, modificationTime: Int64, tag: (UInt64, UInt64)) {
+            self.contents = contents
+            self.modificationTime = modificationTime
+            self.tag = tag
+        }
+
+        /// The octets. They stay where they are for the machine's life.
+        public var bytes: RawSpan {
+            @_lifetime(immortal)
+            get { _overrideLifetime(contents.bytes, copying: ()) }
+        }
+
+        /// A copy of the octets.
+        public var array: [UInt8] { [UInt8](contents) }
+
+        /// The contents as text; what is not UTF-8 becomes U+FFFD.
+        public var text: String { String(decoding: contents, as: UTF8.self) }
+    }
+
+    /// The image's files, by their path below the packed folder: `index.html`, `images/logo.png`.
+    public enum Files {
+        /// The file of this path; nil if there is none. A leading `/` is ignored.
+        public static func lookup(_ path: RawSpan) -> File? {
+            let packed = Platform.packedFiles
+            guard let archive = try? FileArchive(packed.bytes) else { return nil }
+            var path = path
+            if path.byteCount > 0, path.octet(0) == UInt8(ascii: "/") {
+                path = path.extracting(1..<path.byteCount)
+            }
+            guard let entry = archive.find(path) else { return nil }
+            return file(entry, in: packed)
+        }
+
+        /// The file of this path; nil if there is none.
+        public static func lookup(_ path: String) -> File? {
+            var path = path
+            return path.withUTF8 { lookup(UnsafeRawBufferPointer($0).bytes) }
+        }
+
+        /// Number of files in the image.
+        public static var count: Int {
+            (try? FileArchive(Platform.packedFiles.bytes))?.count ?? 0
+        }
+
+        /// Calls `body` with each file's path and the file, in the order of paths.
+        public static func forEach(_ body: (RawSpan, File) -> Void) {
+            let packed = Platform.packedFiles
+            guard let archive = try? FileArchive(packed.bytes) else { return }
+            for index in 0..<archive.count {
+                let entry = archive.entry(at: index)
+                body(archive.path(of: entry), file(entry, in: packed))
+            }
+        }
+
+        private static func file(
+            _ entry: FileArchive.Entry, in packed: UnsafeRawBufferPointer
+        ) -> File {
+            File(
+                UnsafeRawBufferPointer(rebasing: packed[entry.contents]),
+                modificationTime: entry.modificationTime, tag: entry.tag)
+        }
+    }
+#endif
