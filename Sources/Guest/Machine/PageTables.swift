@@ -46,6 +46,7 @@ public struct PageTables {
     /// are multiples of the page size; what was mapped there at the same page size is replaced.
     ///
     /// - Returns: false if no frame was left for a table.
+    @inline(never)
     public func map(
         virtual: UInt64, physical: UInt64, size: UInt64, access: PageAccess,
         allocate: () -> UnsafeMutableRawPointer?
@@ -68,13 +69,18 @@ public struct PageTables {
             }
             guard let table = table(at: level, for: from, allocate: allocate) else { return false }
             // A run of entries in one table, without walking down again for each.
-            var index = Int(from >> (12 + 9 * UInt64(level))) % Self.entriesInTable
+            let index = Int(from >> (12 + 9 * UInt64(level))) % Self.entriesInTable
+            let count = min(Self.entriesInTable - index, Int(left / step))
             let large = level > 0 ? PageAccess.large : 0
-            repeat {
-                table[index] = (physical + done) | access.bits | large
-                index += 1
-                done += step
-            } while index < Self.entriesInTable && size - done >= step
+            var entry = to | access.bits | large
+            var place = table + index
+            let end = place + count
+            while place < end {
+                place.pointee = entry
+                entry &+= step
+                place += 1
+            }
+            done += UInt64(count) * step
         }
         return true
     }

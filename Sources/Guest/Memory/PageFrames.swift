@@ -28,6 +28,8 @@ public enum PageFrames {
 
     nonisolated(unsafe) private static var freeLists:
         InlineArray<19, UnsafeMutablePointer<FreeBlock>?> = .init(repeating: nil)
+    /// A bit for each order whose free list is not empty.
+    nonisolated(unsafe) private static var freeOrders: UInt32 = 0
     nonisolated(unsafe) private static var regions: InlineArray<32, Region> =
         .init(repeating: Region(watermark: 0, end: 0))
     nonisolated(unsafe) private static var regionCount = 0
@@ -150,6 +152,7 @@ public enum PageFrames {
     /// For host tests: forgets everything.
     static func reset() {
         for order in 0..<orders { freeLists[order] = nil }
+        freeOrders = 0
         regionCount = 0
         tags = nil
         totalCount = 0
@@ -180,9 +183,9 @@ public enum PageFrames {
     }
 
     private static func takeBlock(_ order: Int) -> UInt64? {
-        var found = order
-        while found < orders, freeLists[found] == nil { found += 1 }
-        guard found < orders, let block = freeLists[found] else {
+        let candidates = freeOrders >> UInt32(order)
+        var found = order + candidates.trailingZeroBitCount
+        guard candidates != 0, let block = freeLists[found] else {
             return takeFresh(1 << UInt64(order), alignment: 1 << UInt64(order))
         }
         let frame = frame(of: block)
@@ -252,6 +255,7 @@ public enum PageFrames {
         block.pointee = FreeBlock(next: freeLists[order], previous: nil)
         freeLists[order]?.pointee.previous = block
         freeLists[order] = block
+        freeOrders |= 1 << UInt32(order)
         tags.unsafelyUnwrapped[Int(frame - firstFrame)] =
             freeMark | UInt8(truncatingIfNeeded: order)
     }
@@ -259,7 +263,12 @@ public enum PageFrames {
     private static func unlink(_ block: UnsafeMutablePointer<FreeBlock>, order: Int) {
         let (next, previous) = (block.pointee.next, block.pointee.previous)
         next?.pointee.previous = previous
-        if let previous { previous.pointee.next = next } else { freeLists[order] = next }
+        if let previous {
+            previous.pointee.next = next
+        } else {
+            freeLists[order] = next
+            if next == nil { freeOrders &= ~(1 << UInt32(order)) }
+        }
         tags.unsafelyUnwrapped[Int(frame(of: block) - firstFrame)] = 0
     }
 }

@@ -4,7 +4,7 @@ import SwiftletMachine
 import SwiftletMemory
 
 #if hasFeature(Embedded)
-    @_cdecl("malloc")
+    @_cdecl("swiftlet_malloc")
     func cMalloc(_ size: Int) -> UnsafeMutableRawPointer? {
         guard let memory = Heap.allocate(size) else { outOfMemory(size) }
         return memory
@@ -30,7 +30,7 @@ import SwiftletMemory
         return new
     }
 
-    @_cdecl("free")
+    @_cdecl("swiftlet_free")
     func cFree(_ pointer: UnsafeMutableRawPointer?) {
         if let pointer { Heap.free(pointer) }
     }
