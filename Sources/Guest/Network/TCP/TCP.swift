@@ -1,39 +1,43 @@
 // TCP, the whole of RFC 9293 as pure protocol: segments and a time in, segments and a deadline out.
+//
+// This file is the interface and who owns what. A segment's way: TCPHeader → TCPTable → the
+// control block's TCPReceive → TCPAcknowledge/TCPRecovery → TCPSend. Beside RFC 9293: RFC 6298
+// (retransmission), 5681, 6582, 6675, 3042, 6928 (congestion and loss), 7323 (window scale),
+// 2018 (SACK), 5961 (blind attacks), 6528, 6056, 4987 (numbers, ports, floods), 1337.
+// Not here yet: timestamps, RACK, CUBIC, ECN, fast open, segmentation offload.
 
 /// The Transmission Control Protocol (RFC 9293). It does no I/O and has no clock.
 public struct TCP: ~Copyable {
-    /// Totals since this TCP was made.
-    public private(set) var statistics = TCPStatistics()
+    let configuration: TCPConfiguration
+    private let secret: (UInt64, UInt64)
+    var context: TCPContext
+    var connections = Slab<TCPControlBlock>()
+    var compact = TCPCompactEntries()
+    var table = TCPTable()
+    var listeners = Slab<TCPListener>()
+    var cookies: TCPCookies
+    private var portCounter: UInt64 = 0
 
     /// - Parameter secret: keys initial sequence numbers (RFC 6528), SYN cookies (RFC 4987),
     ///   ephemeral ports (RFC 6056) and the connection table. Random, and never shown to anyone.
     public init(configuration: TCPConfiguration, secret: (UInt64, UInt64)) {
+        self.configuration = configuration
+        self.secret = secret
+        context = TCPContext(configuration: configuration)
+        cookies = TCPCookies(key: secret)
     }
 
-    /// Starts to accept connections to `port`, of one local address or (nil) of all.
-    /// At most `backlog` connections wait for `accept`.
-    public mutating func listen(
-        address: IPAddress?, port: UInt16, backlog: Int
-    ) throws(TCPError) -> TCPListenerID {
-        throw .tooManyConnections
-    }
+    /// Totals since this TCP was made.
+    public var statistics: TCPStatistics { context.statistics }
 
-    /// The next connection that waits at the listener; nil: none does, or there is no such listener.
-    public mutating func accept(_ listener: TCPListenerID) -> TCPConnectionID? {
-        nil
-    }
+    /// Octets of ring storage in use, and connections and entries that exist: for tests, and to
+    /// see that memory returns to where it was.
+    public var memoryInUse: Int { context.pool.used }
+    public var connectionCount: Int { connections.count }
+    public var halfOpenCount: Int { compact.halfOpenCount }
+    public var timeWaitCount: Int { compact.timeWaitCount }
 
-    /// Stops listening. Connections that nobody accepted are reset at the next `poll`.
-    public mutating func closeListener(_ listener: TCPListenerID) {
-    }
-
-    /// Starts to open a connection; `.connected` or `.closed` follows.
-    public mutating func connect(
-        from: IPAddress, to: SocketAddress, now: Instant,
-        output: inout some SegmentOutput & ~Copyable
-    ) throws(TCPError) -> TCPConnectionID {
-        throw .tooManyConnections
-    }
+    // MARK: Segments and time
 
     /// Takes one received segment whose IP header and TCP checksum have been verified.
     /// Anything may be in it; what is wrong is dropped or answered by the rules.
@@ -41,84 +45,281 @@ public struct TCP: ~Copyable {
         _ segment: RawSpan, from: IPAddress, to: IPAddress, now: Instant,
         output: inout some SegmentOutput & ~Copyable
     ) {
+        context.latest = now
+        context.statistics.segmentsReceived &+= 1
+        guard let header = TCPHeader(segment) else {
+            context.statistics.malformed &+= 1
+            return
+        }
+        let tuple = TCPTuple(
+            local: to, remote: from, localPort: header.destinationPort,
+            remotePort: header.sourcePort)
+        let hash = tuple.hash(key: secret)
+        switch find(tuple, hash) {
+        case .connection(let index):
+            if connections[index].receivePredicted(
+                segment, header, &context, now: now, output: &output)
+            {
+                return
+            }
+            receiveSlowly(segment, header, index, now: now, output: &output)
+        case .compact(let index):
+            if compact[index].isTimeWait {
+                receiveInTimeWait(segment, header, index, now: now, output: &output)
+            } else {
+                receiveHalfOpen(segment, header, index, now: now, output: &output)
+            }
+        case nil:
+            receiveUnknown(segment, header, tuple, hash, now: now, output: &output)
+        }
     }
 
-    /// Octets received in order and not consumed yet.
-    public func receivedCount(_ id: TCPConnectionID) -> Int {
-        0
-    }
-
-    /// Shows the longest contiguous run of received octets (it may be shorter than
-    /// `receivedCount`, where the ring wraps).
-    public mutating func withReceived<R>(_ id: TCPConnectionID, _ body: (RawSpan) -> R) -> R {
-        body(RawSpan())
-    }
-
-    /// Drops `count` octets from the front of what was received, and opens the window by the rules
-    /// of RFC 9293 §3.8.6.2.2.
-    public mutating func consume(
-        _ id: TCPConnectionID, _ count: Int, now: Instant,
+    @inline(never)
+    private mutating func receiveSlowly(
+        _ segment: RawSpan, _ header: TCPHeader, _ index: Int, now: Instant,
         output: inout some SegmentOutput & ~Copyable
     ) {
-    }
-
-    /// Copies what fits into the send ring; `flush` makes segments of it.
-    ///
-    /// - Returns: octets taken. If fewer than all, `.writable` comes when there is room again.
-    public mutating func send(_ id: TCPConnectionID, _ bytes: RawSpan) -> Int {
-        0
-    }
-
-    /// Sends what the peer's window, the congestion window and Nagle's algorithm allow; an
-    /// acknowledgement that was due goes along.
-    public mutating func flush(
-        _ id: TCPConnectionID, now: Instant, output: inout some SegmentOutput & ~Copyable
-    ) {
-    }
-
-    /// Octets that `send` would take now.
-    public func sendRoom(_ id: TCPConnectionID) -> Int {
-        0
-    }
-
-    /// Ends this side's stream: a FIN follows what was sent. Receiving goes on.
-    public mutating func finish(
-        _ id: TCPConnectionID, now: Instant, output: inout some SegmentOutput & ~Copyable
-    ) {
-    }
-
-    /// Ends the connection at once, with a RST to the peer.
-    public mutating func abort(
-        _ id: TCPConnectionID, now: Instant, output: inout some SegmentOutput & ~Copyable
-    ) {
-    }
-
-    /// Lets go of the connection: the id is dead from here on. What remains to be done (sending
-    /// what is queued, the FIN, TIME-WAIT) runs on by itself. A connection that was not
-    /// finished is finished; one with unread octets is reset at the next `poll` (RFC 2525 §2.17).
-    public mutating func release(_ id: TCPConnectionID) {
-    }
-
-    /// The connection as it stands. Of an id that was released: state `.closed`.
-    public func status(_ id: TCPConnectionID) -> TCPStatus {
-        .unknown
-    }
-
-    /// Sets what can be set for one connection.
-    public mutating func setOptions(_ id: TCPConnectionID, _ options: TCPOptions, now: Instant) {
+        if connections[index].state == .synSent {
+            connections[index].receiveInSynSent(
+                segment, header, &context, now: now, output: &output)
+        } else {
+            connections[index].receiveGeneral(
+                segment, header, &context, now: now, output: &output)
+        }
+        settle(index, now: now)
     }
 
     /// When `poll` has to be called at the latest. It may be earlier than anything is due.
     public var nextDeadline: Instant {
-        .never
+        Instant(nanoseconds: min(context.timers.earliest, compact.earliest))
     }
 
     /// Runs the timers that are due, and retries what the output had no room for.
     public mutating func poll(now: Instant, output: inout some SegmentOutput & ~Copyable) {
+        context.latest = now
+        while let index = context.timers.due(now.nanoseconds) {
+            guard connections.contains(index) else {
+                context.timers.set(index, .max)
+                continue
+            }
+            connections[index].timeout(&context, now: now, output: &output)
+            settle(index, now: now)
+        }
+        pollCompact(now: now, output: &output)
     }
 
     /// The next thing that the event loop should tell its sleepers; nil: nothing more.
     public mutating func nextEvent() -> TCPEvent? {
-        nil
+        while let entry = context.events.first {
+            let index = Int(entry.index)
+            if entry.isListener {
+                context.events.removeFirst()
+                guard listeners.contains(index, generation: entry.generation) else { continue }
+                listeners[index].isTold = false
+                return .acceptable(listeners[index].id)
+            }
+            guard connections.contains(index, generation: entry.generation),
+                connections[index].events.rawValue != 0
+            else {
+                context.events.removeFirst()
+                continue
+            }
+            let all = connections[index].events.rawValue
+            let one = all & (0 &- all)
+            connections[index].events.rawValue = all ^ one
+            if all == one { context.events.removeFirst() }
+            let id = connections[index].id
+            switch TCPEventFlags(rawValue: one) {
+            case .connected: return .connected(id)
+            case .readable: return .readable(id)
+            case .writable: return .writable(id)
+            default: return .closed(id)
+            }
+        }
+        return nil
+    }
+
+    // MARK: Listening
+
+    /// Starts to accept connections to `port`, of one local address or (nil) of all.
+    /// At most `backlog` connections wait for `accept`.
+    public mutating func listen(
+        address: IPAddress?, port: UInt16, backlog: Int
+    ) throws(TCPError) -> TCPListenerID {
+        guard port != 0 else { throw .invalidAddress }
+        for index in 0..<listeners.endIndex where listeners.contains(index) {
+            guard listeners[index].port == port else { continue }
+            let other = listeners[index].address
+            if other == nil || address == nil || other == address { throw .addressInUse }
+        }
+        guard listeners.count < configuration.maximumListeners else { throw .tooManyConnections }
+        let index = listeners.insert { index, generation in
+            TCPListener(
+                id: TCPListenerID(index: index, generation: generation), address: address,
+                port: port, backlog: backlog)
+        }
+        return listeners[index].id
+    }
+
+    /// The next connection that waits at the listener; nil: none does, or there is no such listener.
+    public mutating func accept(_ listener: TCPListenerID) -> TCPConnectionID? {
+        let index = Int(listener.index)
+        guard listeners.contains(index, generation: listener.generation) else { return nil }
+        return listeners[index].removeFirst()
+    }
+
+    /// Stops listening. Connections that nobody accepted are reset at the next `poll`.
+    public mutating func closeListener(_ listener: TCPListenerID) {
+        let index = Int(listener.index)
+        guard listeners.contains(index, generation: listener.generation) else { return }
+        while let id = listeners[index].removeFirst() {
+            guard let connection = live(id) else { continue }
+            connections[connection].flags.insert(.abortAtPoll)
+            release(id)
+        }
+        listeners.remove(index)
+    }
+
+    /// The listener for a local address and port; one for that address goes before one for all.
+    func listener(for address: IPAddress, port: UInt16) -> Int? {
+        var found: Int?
+        for index in 0..<listeners.endIndex
+        where listeners.contains(index) && listeners[index].port == port {
+            if listeners[index].address == nil { found = index }
+            if listeners[index].address == address { return index }
+        }
+        return found
+    }
+
+    mutating func tellAcceptable(_ listener: Int) {
+        guard !listeners[listener].isTold else { return }
+        listeners[listener].isTold = true
+        let id = listeners[listener].id
+        context.events.push(
+            TCPEventQueue.Entry(index: id.index, generation: id.generation, isListener: true))
+    }
+
+    // MARK: The table
+
+    @inline(__always)
+    func find(_ tuple: TCPTuple, _ hash: UInt32) -> TCPTableValue? {
+        var position: Int?
+        while let value = table.next(hash, &position) {
+            switch value {
+            case .connection(let index): if connections[index].tuple == tuple { return value }
+            case .compact(let index): if compact[index].tuple == tuple { return value }
+            }
+        }
+        return nil
+    }
+
+    /// The index of a connection that was not released.
+    @inline(__always)
+    func live(_ id: TCPConnectionID) -> Int? {
+        let index = Int(id.index)
+        guard connections.contains(index, generation: id.generation),
+            !connections[index].flags.contains(.released)
+        else { return nil }
+        return index
+    }
+
+    mutating func insertConnection(
+        _ tuple: TCPTuple, _ hash: UInt32, _ state: TCPState, _ iss: SequenceNumber
+    ) -> Int {
+        let configuration = self.configuration
+        let index = connections.insert { index, generation in
+            TCPControlBlock(
+                id: TCPConnectionID(index: index, generation: generation), tuple: tuple,
+                hash: hash, state: state, iss: iss, configuration: configuration)
+        }
+        table.insert(hash, .connection(index))
+        connections[index].flags.insert(.inTable)
+        return index
+    }
+
+    /// After anything that may have ended a connection: it leaves the table; TIME-WAIT goes on as
+    /// a small entry; the control block goes when the application has let go.
+    mutating func settle(_ index: Int, now: Instant) {
+        let state = connections[index].state
+        guard state == .closed || state == .timeWait else { return }
+        if connections[index].flags.contains(.inTable) {
+            connections[index].flags.remove(.inTable)
+            table.remove(connections[index].hash, .connection(index))
+            if state == .timeWait { enterTimeWait(index, now: now) }
+        }
+        if connections[index].flags.contains(.released) { free(index) }
+    }
+
+    private mutating func enterTimeWait(_ index: Int, now: Instant) {
+        if configuration.maximumTimeWait > 0 {
+            if compact.timeWaitCount >= configuration.maximumTimeWait,
+                let oldest = compact.oldestTimeWait
+            {
+                removeCompact(oldest)
+            }
+            let entry = TCPCompactEntry(
+                tuple: connections[index].tuple, hash: connections[index].hash,
+                sending: connections[index].sndNxt, receiving: connections[index].rcvNxt,
+                listener: TCPListenerID(index: 0, generation: 0), options: TCPSynOptions(),
+                isTimeWait: true)
+            let place = compact.insert(entry, now: now, configuration)
+            table.insert(entry.hash, .compact(place))
+        }
+        connections[index].dropSendState(&context)
+        connections[index].tellClosed(&context)
+    }
+
+    mutating func free(_ index: Int) {
+        connections[index].dropSendState(&context)
+        connections[index].receiveRing.clear(into: &context.pool)
+        connections[index].outOfOrder.clear(into: &context.pool)
+        connections.remove(index)
+    }
+
+    // MARK: Numbers that must not be guessed
+
+    /// RFC 6528 §3: a clock of about four microseconds, and a keyed hash of the connection.
+    func initialSequence(_ tuple: TCPTuple, _ now: Instant) -> SequenceNumber {
+        let hash = tuple.secureHash(key: secret, salt: 0)
+        return SequenceNumber(
+            UInt32(truncatingIfNeeded: now.nanoseconds >> 12)
+                &+ UInt32(truncatingIfNeeded: hash))
+    }
+
+    /// RFC 6056 §3.3.1, with a keyed hash of a counter for the random number.
+    private mutating func ephemeralPort(_ from: IPAddress, _ remote: SocketAddress) -> UInt16? {
+        var tuple = TCPTuple(
+            local: from, remote: remote.address, localPort: 0, remotePort: remote.port)
+        portCounter &+= 1
+        let start = tuple.secureHash(key: (secret.0, ~secret.1), salt: portCounter)
+        for attempt in 0..<UInt64(16_384) {
+            let port = UInt16(truncatingIfNeeded: 49_152 + (start &+ attempt) & 16_383)
+            tuple.localPort = port
+            if find(tuple, tuple.hash(key: secret)) == nil, listener(for: from, port: port) == nil {
+                return port
+            }
+        }
+        return nil
+    }
+
+    /// Starts to open a connection; `.connected` or `.closed` follows.
+    public mutating func connect(
+        from: IPAddress, to: SocketAddress, now: Instant,
+        output: inout some SegmentOutput & ~Copyable
+    ) throws(TCPError) -> TCPConnectionID {
+        guard to.port != 0, to.address.isUnicast, from.isUnicast else { throw .invalidAddress }
+        guard connections.count < configuration.maximumConnections,
+            let port = ephemeralPort(from, to)
+        else { throw .tooManyConnections }
+        context.latest = now
+        let tuple = TCPTuple(
+            local: from, remote: to.address, localPort: port, remotePort: to.port)
+        let index = insertConnection(
+            tuple, tuple.hash(key: secret), .synSent, initialSequence(tuple, now))
+        connections[index].flags.insert(.active)
+        connections[index].progressAt = now
+        connections[index].sendSyn(&context, now: now, output: &output)
+        context.statistics.connectionsOpened &+= 1
+        return connections[index].id
     }
 }

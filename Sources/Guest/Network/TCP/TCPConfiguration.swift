@@ -42,8 +42,11 @@ public struct TCPConfiguration: Sendable {
     public var keepaliveIntervalNanoseconds: UInt64 = 75_000_000_000
     /// Keepalive probes without answer before the connection is given up.
     public var keepaliveProbes = 9
-    /// Challenge ACKs and RSTs in a second, at most (RFC 5961 §7).
-    public var challengesPerSecond = 100
+    /// Time between two challenge ACKs of one connection, at least (RFC 5961 §7). The limit is
+    /// each connection's own: a shared one tells strangers about it (CVE-2016-5696).
+    public var challengeIntervalNanoseconds: UInt64 = 100_000_000
+    /// Time until a segment is tried again that the output had no room for.
+    public var retryNanoseconds: UInt64 = 500_000
 
     /// Options of connections that nobody has set any for.
     public var options = TCPOptions()

@@ -1,0 +1,82 @@
+// Taking acknowledgements (RFC 9293 §3.10.7.4, fifth; RFC 5681; RFC 6298).
+
+extension TCPControlBlock {
+    /// Takes the acknowledgement and window of an acceptable segment.
+    mutating func processAcknowledgment(
+        _ segment: RawSpan, _ header: TCPHeader, sequence: SequenceNumber, payload: Int,
+        _ context: inout TCPContext, now: Instant
+    ) {
+        let offered = Int(header.window) << Int(sendShift)
+        var isNewSack = false
+        if header.length > TCPHeader.minimumLength, flags.contains(.sackPermitted) {
+            isNewSack = readSack(segment, header, &context)
+        }
+        if header.acknowledgment > sndUna {
+            acknowledged(header.acknowledgment, &context, now: now)
+        } else if header.acknowledgment == sndUna, inFlight > 0 {
+            // A duplicate: RFC 5681 §2; with SACK only what tells something new (RFC 6675 §2).
+            let isDuplicate =
+                flags.contains(.sackPermitted)
+                ? isNewSack
+                : payload == 0 && offered == sndWnd && !header.flags.contains(.fin)
+            if isDuplicate, duplicateAcks < 1 << 16 { duplicateAcks &+= 1 }
+        }
+        detectLoss(isNewSack: isNewSack)
+        updateWindow(offered, sequence, header.acknowledgment)
+    }
+
+    /// Takes the peer's window unless the segment is older than what told the last one.
+    @inline(__always)
+    mutating func updateWindow(
+        _ offered: Int, _ sequence: SequenceNumber, _ acknowledgment: SequenceNumber
+    ) {
+        guard acknowledgment >= sndUna else { return }
+        guard sndWl1 < sequence || (sndWl1 == sequence && sndWl2 <= acknowledgment) else { return }
+        if sndWnd == 0 || offered == 0 {
+            // The peer answers: a closed window alone never ends a connection (§3.8.6.1).
+            attempts = 0
+        }
+        sndWnd = offered
+        sndWl1 = sequence
+        sndWl2 = acknowledgment
+        maximumWindow = max(maximumWindow, offered)
+    }
+
+    /// SND.UNA moves to `acknowledgment`, which the caller found to be acceptable and new.
+    @inline(__always)
+    mutating func acknowledged(
+        _ acknowledgment: SequenceNumber, _ context: inout TCPContext, now: Instant
+    ) {
+        let octets = acknowledgment - sndUna
+        let flightBefore = inFlight
+        sndUna = acknowledgment
+        if sndNxt < acknowledgment { sndNxt = acknowledgment }  // a window probe was taken
+        flags.remove(.probed)
+        sendRing.drop(octets)
+        if sendRing.count == 0 { sendRing.clear(into: &context.pool) }
+        if !sacked.isEmpty { sacked.removeBelow(acknowledgment, into: &context.pool) }
+        if flags.contains(.timing), acknowledgment >= timedSequence {
+            flags.remove(.timing)
+            roundTrip.sample(now.since(timedAt))
+        }
+        roundTrip.backoff = 0
+        attempts = 0
+        progressAt = now
+        advanceRecovery(octets, flightBefore: flightBefore)
+        if inFlight > 0 {
+            retransmitAt = now.advanced(by: roundTrip.timeout(context.configuration)).nanoseconds
+            context.timers.arm(Int(id.index), retransmitAt)
+        } else {
+            retransmitAt = .max
+        }
+        if flags.contains(.wantsWritable) { tellIfWritable(&context) }
+    }
+
+    /// Tells a sender that waits once a quarter of the send ring is free, not for every octet.
+    mutating func tellIfWritable(_ context: inout TCPContext) {
+        let most = context.configuration.maximumSendBuffer
+        guard most &- sendRing.count >= most / 4 else { return }
+        flags.remove(.wantsWritable)
+        tell(.writable, &context)
+    }
+}

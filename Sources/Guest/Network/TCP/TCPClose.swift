@@ -1,0 +1,63 @@
+// Closing: from this side, in order or at once (RFC 9293 §3.6, §3.10.4, §3.10.5).
+
+extension TCPControlBlock {
+    /// A FIN follows what is in the send ring.
+    mutating func finish(
+        _ context: inout TCPContext, now: Instant, output: inout some SegmentOutput & ~Copyable
+    ) {
+        guard !flags.contains(.finQueued) else { return }
+        switch state {
+        case .synSent:
+            // Nothing was agreed yet: the attempt simply ends.
+            return close(nil, &context)
+        case .synReceived: break
+        case .established: state = .finWait1
+        case .closeWait: state = .lastAck
+        default: return
+        }
+        flags.insert(.finQueued)
+        transmit(&context, now: now, output: &output)
+    }
+
+    /// A RST, and the end.
+    mutating func abort(
+        _ context: inout TCPContext, output: inout some SegmentOutput & ~Copyable
+    ) {
+        switch state {
+        case .closed, .listen, .timeWait: return
+        case .synSent: break
+        default: sendReset(&context, output: &output)
+        }
+        close(.aborted, &context)
+    }
+
+    /// Drops octets that the application has read, lets the window grow with a reader that keeps
+    /// up, and tells the peer if it would otherwise have to stop.
+    @inline(__always)
+    mutating func consume(
+        _ count: Int, _ context: inout TCPContext, now: Instant,
+        output: inout some SegmentOutput & ~Copyable
+    ) {
+        receiveRing.drop(count)
+        consumedInRound &+= count
+        if receiveRing.count == 0, outOfOrder.isEmpty { receiveRing.clear(into: &context.pool) }
+        if consumedInRound >= receiveLimit { growWindow(context) }
+        guard mayReceive, !flags.contains(.finKnown) else { return }
+        // A window update of its own only when the offered window has sunk to half, and two
+        // segments more would fit: else the next acknowledgement tells it.
+        let offered = max(rcvEdge - rcvNxt, 0)
+        if offered <= receiveLimit / 2, windowGain(context) >= min(receiveLimit / 2, 2 &* mss) {
+            flags.insert(.ackNow)
+            transmit(&context, now: now, output: &output)
+        }
+    }
+
+    /// A window's worth was consumed: twice as much may come at once.
+    private mutating func growWindow(_ context: borrowing TCPContext) {
+        consumedInRound = 0
+        guard !context.isShortOfMemory, receiveRing.count <= receiveLimit / 4 else { return }
+        receiveLimit = min(
+            receiveLimit &* 2, context.configuration.maximumReceiveBuffer,
+            0xFFFF << Int(receiveShift))
+    }
+}

@@ -1,0 +1,236 @@
+// The state of one connection: the Transmission Control Block of RFC 9293 §3.3.1.
+
+/// What is being recovered from (RFC 5681 §3, RFC 6582, RFC 6675).
+enum TCPRecovery: UInt8 {
+    case none
+    /// Fast recovery, begun by duplicate acknowledgements or SACK.
+    case fast
+    /// After a retransmission timeout: all that was in flight counts as lost.
+    case loss
+}
+
+/// Facts about a connection that are true or false.
+struct TCPConnectionFlags: OptionSet {
+    var rawValue: UInt32
+
+    @inline(__always)
+    private static func bit(_ position: UInt32) -> TCPConnectionFlags {
+        TCPConnectionFlags(rawValue: 1 << position)
+    }
+
+    /// An acknowledgement is due at once.
+    static var ackNow: TCPConnectionFlags { bit(0) }
+    /// An acknowledgement is due, at the latest when the delayed-ACK timer fires.
+    static var ackDelayed: TCPConnectionFlags { bit(1) }
+    /// The application has no more to send: a FIN stands behind the send ring.
+    static var finQueued: TCPConnectionFlags { bit(2) }
+    /// The FIN was sent at least once; SND.NXT counts it.
+    static var finSent: TCPConnectionFlags { bit(3) }
+    /// The peer's FIN is known, at `finSequence`, though octets before it may be missing.
+    static var finKnown: TCPConnectionFlags { bit(4) }
+    /// The peer's FIN was reached.
+    static var finReceived: TCPConnectionFlags { bit(5) }
+    static var noDelay: TCPConnectionFlags { bit(6) }
+    static var sackPermitted: TCPConnectionFlags { bit(7) }
+    static var windowScaled: TCPConnectionFlags { bit(8) }
+    /// `send` did not take all: an event is wanted when there is room.
+    static var wantsWritable: TCPConnectionFlags { bit(9) }
+    /// The application let go.
+    static var released: TCPConnectionFlags { bit(10) }
+    /// `poll` shall reset the connection (nobody accepted it, or it was released unread).
+    static var abortAtPoll: TCPConnectionFlags { bit(11) }
+    /// The connection table holds this block.
+    static var inTable: TCPConnectionFlags { bit(12) }
+    /// One octet beyond SND.NXT was sent as a window probe: its ACK is acceptable.
+    static var probed: TCPConnectionFlags { bit(13) }
+    /// The next retransmission goes out whatever the congestion window says.
+    static var retransmitFirst: TCPConnectionFlags { bit(14) }
+    /// The round trip of `timedSequence` is being measured.
+    static var timing: TCPConnectionFlags { bit(15) }
+    /// A connection that this side opened, until it is established.
+    static var active: TCPConnectionFlags { bit(16) }
+    /// `.closed` was told.
+    static var closedTold: TCPConnectionFlags { bit(17) }
+    /// The output had no room: try again soon.
+    static var blocked: TCPConnectionFlags { bit(18) }
+    /// `poll` has seen that the application let go.
+    static var lingering: TCPConnectionFlags { bit(19) }
+
+    @inline(__always)
+    func contains(_ other: TCPConnectionFlags) -> Bool { rawValue & other.rawValue != 0 }
+}
+
+/// One connection. Names are RFC 9293's: `sndUna` is SND.UNA.
+struct TCPControlBlock: ~Copyable {
+    let id: TCPConnectionID
+    let tuple: TCPTuple
+    let hash: UInt32
+
+    var state: TCPState
+    var failure: TCPFailure?
+    var events = TCPEventFlags(rawValue: 0)
+    var flags = TCPConnectionFlags(rawValue: 0)
+
+    // Receiving.
+    var rcvNxt = SequenceNumber(0)
+    /// The right edge of the window as advertised: RCV.NXT + RCV.WND. It never moves left.
+    var rcvEdge = SequenceNumber(0)
+    var finSequence = SequenceNumber(0)
+    var receiveRing = ByteRing()
+    var outOfOrder = SequenceIntervals()
+    /// Where the newest segment out of order began: its range is told first (RFC 2018 §4).
+    var newestOutOfOrder = SequenceNumber(0)
+    /// What the receive ring may hold; grows while the application keeps up.
+    var receiveLimit: Int
+    /// Octets consumed since `receiveLimit` last grew.
+    var consumedInRound = 0
+    /// Octets received since the last acknowledgement went out.
+    var unacknowledgedReceived = 0
+    /// The longest payload seen: what the peer takes for a full segment.
+    var peerSegment = 536
+    var receiveShift: UInt8 = 0
+
+    // Sending.
+    let iss: SequenceNumber
+    var sndUna: SequenceNumber
+    var sndNxt: SequenceNumber
+    var sndWl1 = SequenceNumber(0)
+    var sndWl2 = SequenceNumber(0)
+    /// SND.WND in octets.
+    var sndWnd = 0
+    /// The largest window that the peer ever offered.
+    var maximumWindow = 0
+    var sendShift: UInt8 = 0
+    /// Maximum payload of a segment that this side sends.
+    var mss = 536
+    var sendRing = ByteRing()
+
+    // Congestion and loss.
+    var congestion = TCPCongestion()
+    var recovery = TCPRecovery.none
+    var duplicateAcks = 0
+    /// SND.NXT when loss was last detected: recovery ends there.
+    var recover: SequenceNumber
+    /// Up to where lost octets were sent again in this recovery (RFC 6675, HighRxt).
+    var highRetransmitted: SequenceNumber
+    /// SND.NXT when the first hole was last sent again.
+    var retransmitMark: SequenceNumber
+    /// Ranges beyond SND.UNA that the peer has (the SACK scoreboard).
+    var sacked = SequenceIntervals()
+
+    // Round trip and timers. Deadlines are nanoseconds; .max: off.
+    var roundTrip: TCPRoundTrip
+    var timedSequence = SequenceNumber(0)
+    var timedAt = Instant(nanoseconds: 0)
+    /// Retransmission, or the window probe when nothing is in flight.
+    var retransmitAt = UInt64.max
+    /// A delayed acknowledgement, or another try after the output had no room.
+    var soonAt = UInt64.max
+    /// Keepalive, FIN-WAIT-2, and "look at me at once" (0).
+    var lifeAt = UInt64.max
+    var attempts = 0
+    var keepaliveProbesSent = 0
+    var retransmissions: UInt32 = 0
+    var lastReceivedAt = Instant(nanoseconds: 0)
+    var lastSentAt = Instant(nanoseconds: 0)
+    /// When SND.UNA last moved, or data was first in flight.
+    var progressAt = Instant(nanoseconds: 0)
+    var lastChallengeAt: Instant?
+    var keepaliveNanoseconds: UInt64
+    var userTimeoutNanoseconds: UInt64
+
+    init(
+        id: TCPConnectionID, tuple: TCPTuple, hash: UInt32, state: TCPState, iss: SequenceNumber,
+        configuration: TCPConfiguration
+    ) {
+        self.id = id
+        self.tuple = tuple
+        self.hash = hash
+        self.state = state
+        self.iss = iss
+        sndUna = iss
+        sndNxt = iss
+        recover = iss
+        highRetransmitted = iss
+        retransmitMark = iss
+        receiveLimit = min(configuration.initialReceiveBuffer, configuration.maximumReceiveBuffer)
+        roundTrip = TCPRoundTrip(initial: configuration.initialRetransmissionNanoseconds)
+        keepaliveNanoseconds = configuration.options.keepaliveNanoseconds
+        userTimeoutNanoseconds = configuration.options.userTimeoutNanoseconds
+        if configuration.options.noDelay { flags.insert(.noDelay) }
+    }
+
+    /// Octets of sequence space in flight.
+    @inline(__always) var inFlight: Int { sndNxt - sndUna }
+
+    /// The states in which data has its order: the handshake is over.
+    @inline(__always) var isSynchronized: Bool {
+        state.rawValue >= TCPState.established.rawValue
+    }
+
+    /// True while the peer's octets are wanted.
+    @inline(__always) var mayReceive: Bool {
+        state == .established || state == .finWait1 || state == .finWait2
+    }
+
+    /// True while this side may send data or retransmit it.
+    @inline(__always) var maySend: Bool {
+        switch state {
+        case .established, .closeWait, .finWait1, .closing, .lastAck: true
+        default: false
+        }
+    }
+
+    /// Tells the event loop; of one kind once until it has looked.
+    @inline(__always)
+    mutating func tell(_ event: TCPEventFlags, _ context: inout TCPContext) {
+        if flags.contains(.released) { return }
+        if events.rawValue == 0 {
+            context.events.push(
+                TCPEventQueue.Entry(
+                    index: id.index, generation: id.generation, isListener: false))
+        }
+        events.rawValue |= event.rawValue
+    }
+
+    /// The connection is over: `.closed` is told once.
+    mutating func tellClosed(_ context: inout TCPContext) {
+        guard !flags.contains(.closedTold) else { return }
+        flags.insert(.closedTold)
+        tell(.closed, &context)
+    }
+
+    /// Ends the connection: nothing more is sent or received. Received octets stay readable after
+    /// an orderly end; after a failure they are gone.
+    mutating func close(_ failure: TCPFailure?, _ context: inout TCPContext) {
+        if let failure {
+            self.failure = failure
+            receiveRing.clear(into: &context.pool)
+        }
+        state = .closed
+        dropSendState(&context)
+        outOfOrder.clear(into: &context.pool)
+        tellClosed(&context)
+    }
+
+    /// Nothing more is to be sent.
+    mutating func dropSendState(_ context: inout TCPContext) {
+        sendRing.clear(into: &context.pool)
+        sacked.clear(into: &context.pool)
+        retransmitAt = .max
+        soonAt = .max
+        lifeAt = .max
+        context.timers.set(Int(id.index), .max)
+    }
+
+    borrowing func status() -> TCPStatus {
+        TCPStatus(
+            state: state, peerFinished: flags.contains(.finReceived),
+            finished: flags.contains(.finQueued), failure: failure,
+            local: SocketAddress(tuple.local, port: tuple.localPort),
+            remote: SocketAddress(tuple.remote, port: tuple.remotePort),
+            unacknowledged: sendRing.count, congestionWindow: congestion.window,
+            peerWindow: sndWnd, maximumSegmentSize: mss,
+            roundTripNanoseconds: roundTrip.smoothed, retransmissions: retransmissions)
+    }
+}

@@ -1,0 +1,82 @@
+// The TCP header on the wire: parsing and writing (RFC 9293 §3.1).
+
+/// The control bits. ECN's two are carried, and not used yet (RFC 3168).
+struct TCPFlags: OptionSet, Sendable {
+    let rawValue: UInt8
+
+    static var fin: TCPFlags { TCPFlags(rawValue: 0x01) }
+    static var syn: TCPFlags { TCPFlags(rawValue: 0x02) }
+    static var rst: TCPFlags { TCPFlags(rawValue: 0x04) }
+    static var psh: TCPFlags { TCPFlags(rawValue: 0x08) }
+    static var ack: TCPFlags { TCPFlags(rawValue: 0x10) }
+    static var urg: TCPFlags { TCPFlags(rawValue: 0x20) }
+
+    @inline(__always)
+    init(rawValue: UInt8) {
+        self.rawValue = rawValue
+    }
+
+    @inline(__always)
+    func contains(_ other: TCPFlags) -> Bool {
+        rawValue & other.rawValue == other.rawValue
+    }
+}
+
+/// A TCP header without its options.
+struct TCPHeader: Equatable, Sendable {
+    /// Octets of a header without options.
+    static var minimumLength: Int { 20 }
+
+    var sourcePort: UInt16
+    var destinationPort: UInt16
+    var sequence: SequenceNumber
+    /// Means something only with the ACK flag.
+    var acknowledgment: SequenceNumber
+    var flags: TCPFlags
+    /// As on the wire: not scaled.
+    var window: UInt16
+    /// Octets of header and options.
+    var length: Int
+
+    init(
+        from sourcePort: UInt16, to destinationPort: UInt16, sequence: SequenceNumber,
+        acknowledgment: SequenceNumber, flags: TCPFlags, window: UInt16,
+        length: Int = TCPHeader.minimumLength
+    ) {
+        self.sourcePort = sourcePort
+        self.destinationPort = destinationPort
+        self.sequence = sequence
+        self.acknowledgment = acknowledgment
+        self.flags = flags
+        self.window = window
+        self.length = length
+    }
+
+    /// Reads a header; nil if the segment is shorter than it says, or says nonsense.
+    @inline(__always)
+    init?(_ segment: RawSpan) {
+        guard segment.byteCount >= Self.minimumLength else { return nil }
+        length = Int(segment.octet(at: 12) >> 4) &* 4
+        guard length >= Self.minimumLength, length <= segment.byteCount else { return nil }
+        sourcePort = segment.bigEndian16(at: 0)
+        destinationPort = segment.bigEndian16(at: 2)
+        sequence = SequenceNumber(segment.bigEndian32(at: 4))
+        acknowledgment = SequenceNumber(segment.bigEndian32(at: 8))
+        flags = TCPFlags(rawValue: segment.octet(at: 13))
+        window = segment.bigEndian16(at: 14)
+        guard sourcePort != 0, destinationPort != 0 else { return nil }
+    }
+
+    /// Writes the header with checksum and urgent pointer zero. Options are the caller's.
+    @inline(__always)
+    func write(into segment: inout MutableRawSpan) {
+        segment.storeBigEndian(sourcePort, at: 0)
+        segment.storeBigEndian(destinationPort, at: 2)
+        segment.storeBigEndian(sequence.value, at: 4)
+        segment.storeBigEndian(acknowledgment.value, at: 8)
+        segment.storeBigEndian(UInt8(truncatingIfNeeded: length &<< 2), at: 12)
+        segment.storeBigEndian(flags.rawValue, at: 13)
+        segment.storeBigEndian(window, at: 14)
+        segment.storeBigEndian(UInt32(0), at: 16)
+    }
+}

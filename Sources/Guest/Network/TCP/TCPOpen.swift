@@ -1,0 +1,152 @@
+// Opening: SYN-SENT, SYN-RECEIVED, and what both ends agree on (RFC 9293 §3.5, §3.10.7.3).
+
+extension TCPControlBlock {
+    /// The options that this side offers to `remote`.
+    static func offer(
+        maximumSegment: Int, _ context: borrowing TCPContext
+    ) -> TCPSynOptions {
+        var options = TCPSynOptions()
+        options.maximumSegmentSize = UInt16(
+            truncatingIfNeeded: min(max(maximumSegment &- TCPHeader.minimumLength, 64), 65_495))
+        options.windowShift = context.windowShift
+        options.sackPermitted = true
+        return options
+    }
+
+    /// Takes what both sides agreed on. `offered`: this side's; `answer`: the peer's.
+    mutating func agree(_ offered: TCPSynOptions, _ answer: TCPSynOptions) {
+        // RFC 9293 §3.7.1: 536 if not told. Below 64 a peer could make us send dust.
+        let told = answer.maximumSegmentSize == 0 ? 536 : Int(answer.maximumSegmentSize)
+        mss = max(min(told, Int(offered.maximumSegmentSize)), 64)
+        if let own = offered.windowShift, let other = answer.windowShift {
+            flags.insert(.windowScaled)
+            sendShift = other
+            receiveShift = own
+        }
+        if offered.sackPermitted, answer.sackPermitted { flags.insert(.sackPermitted) }
+        receiveLimit = min(receiveLimit, 0xFFFF << Int(receiveShift))
+    }
+
+    /// Sends the SYN, or in SYN-RECEIVED the SYN-ACK.
+    mutating func sendSyn(
+        _ context: inout TCPContext, now: Instant, output: inout some SegmentOutput & ~Copyable
+    ) {
+        var options = Self.offer(
+            maximumSegment: output.maximumSegment(to: tuple.remote), context)
+        if state == .synReceived {
+            if !flags.contains(.windowScaled) { options.windowShift = nil }
+            options.sackPermitted = flags.contains(.sackPermitted)
+        }
+        let window = min(receiveLimit, 0xFFFF)  // never scaled in a SYN (RFC 7323 §2.2)
+        if state == .synReceived { rcvEdge = SequenceNumber.later(rcvEdge, rcvNxt + window) }
+        let header = TCPHeader(
+            from: tuple.localPort, to: tuple.remotePort, sequence: iss,
+            acknowledgment: state == .synReceived ? rcvNxt : SequenceNumber(0),
+            flags: state == .synReceived ? [.syn, .ack] : .syn,
+            window: UInt16(truncatingIfNeeded: window),
+            length: TCPHeader.minimumLength &+ options.length)
+        let sent = output.sendSegment(
+            from: tuple.local, to: tuple.remote, length: header.length
+        ) { segment in
+            header.write(into: &segment)
+            options.write(into: &segment)
+        }
+        if sent {
+            flags.remove([.ackNow, .blocked])
+            lastSentAt = now
+            context.statistics.segmentsSent &+= 1
+        } else {
+            flags.insert(.blocked)
+            soonAt = now.advanced(by: context.configuration.retryNanoseconds).nanoseconds
+        }
+        sndNxt = iss + 1
+        retransmitAt = now.advanced(by: roundTrip.timeout(context.configuration)).nanoseconds
+        context.timers.arm(Int(id.index), min(retransmitAt, soonAt))
+    }
+
+    /// A segment in SYN-SENT (RFC 9293 §3.10.7.3).
+    mutating func receiveInSynSent(
+        _ segment: RawSpan, _ header: TCPHeader, _ context: inout TCPContext, now: Instant,
+        output: inout some SegmentOutput & ~Copyable
+    ) {
+        let bits = header.flags
+        let acknowledges = bits.contains(.ack)
+        if acknowledges, header.acknowledgment != iss + 1 {
+            if !bits.contains(.rst) {
+                reset(at: header.acknowledgment, &context, output: &output)
+            }
+            return
+        }
+        if bits.contains(.rst) {
+            if acknowledges { close(.refused, &context) }
+            return
+        }
+        guard bits.contains(.syn) else { return }
+        rcvNxt = header.sequence + 1
+        rcvEdge = rcvNxt
+        agree(
+            Self.offer(maximumSegment: output.maximumSegment(to: tuple.remote), context),
+            TCPSynOptions(segment, headerLength: header.length))
+        lastReceivedAt = now
+        if acknowledges {
+            // The SYN told this window.
+            rcvEdge = rcvNxt + min(receiveLimit, 0xFFFF)
+            sndWl1 = header.sequence
+            sndWl2 = header.acknowledgment
+            sndWnd = Int(header.window)
+            maximumWindow = sndWnd
+            completeHandshake(header, &context, now: now, scalesWindow: false)
+            flags.insert(.ackNow)
+            transmit(&context, now: now, output: &output)
+        } else {
+            state = .synReceived
+            sendSyn(&context, now: now, output: &output)
+        }
+    }
+
+    /// This side's SYN was acknowledged: ESTABLISHED, or what `finish` asked for meanwhile.
+    mutating func completeHandshake(
+        _ header: TCPHeader, _ context: inout TCPContext, now: Instant, scalesWindow: Bool = true,
+        measuresRoundTrip: Bool = true
+    ) {
+        if attempts == 0 {
+            if measuresRoundTrip { roundTrip.sample(now.since(progressAt)) }
+        } else {
+            roundTrip.lostInHandshake()
+        }
+        congestion.begin(mss: mss, afterLoss: attempts > 0)
+        sndUna = iss + 1
+        sndNxt = sndUna
+        recover = iss
+        highRetransmitted = sndUna
+        retransmitMark = sndUna
+        attempts = 0
+        progressAt = now
+        retransmitAt = .max
+        if scalesWindow {
+            sndWnd = Int(header.window) << Int(sendShift)
+            sndWl1 = header.sequence
+            sndWl2 = header.acknowledgment
+            maximumWindow = sndWnd
+        }
+        state = flags.contains(.finQueued) ? .finWait1 : .established
+        armKeepalive(&context, now: now)
+        if flags.contains(.active) { tell(.connected, &context) }
+        flags.remove(.active)
+    }
+
+    /// A RST for a segment that acknowledges what was never sent: it carries that number.
+    mutating func reset(
+        at sequence: SequenceNumber, _ context: inout TCPContext,
+        output: inout some SegmentOutput & ~Copyable
+    ) {
+        let header = TCPHeader(
+            from: tuple.localPort, to: tuple.remotePort, sequence: sequence,
+            acknowledgment: SequenceNumber(0), flags: .rst, window: 0)
+        _ = output.sendSegment(
+            from: tuple.local, to: tuple.remote, length: header.length
+        ) { segment in header.write(into: &segment) }
+        context.statistics.resetsSent &+= 1
+        context.statistics.segmentsSent &+= 1
+    }
+}

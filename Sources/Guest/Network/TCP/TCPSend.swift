@@ -1,0 +1,190 @@
+// Sending: what goes into a segment, and when one may go (RFC 9293 §3.7.4, §3.8.6).
+
+extension TCPControlBlock {
+    /// Sends whatever is due and allowed: lost octets again, new ones, a FIN, an acknowledgement.
+    mutating func transmit(
+        _ context: inout TCPContext, now: Instant, output: inout some SegmentOutput & ~Copyable
+    ) {
+        if maySend, recovery != .none || sendRing.count &- inFlight > 0 || finIsDue {
+            let idle = inFlight == 0
+            sendAllowed(&context, now: now, output: &output)
+            armRetransmission(&context, now: now, wasIdle: idle)
+        }
+        if flags.contains(.ackNow) { sendAcknowledgment(&context, now: now, output: &output) }
+    }
+
+    /// True if the FIN is queued and was never sent.
+    @inline(__always) private var finIsDue: Bool {
+        flags.contains(.finQueued) && !flags.contains(.finSent)
+    }
+
+    private mutating func sendAllowed(
+        _ context: inout TCPContext, now: Instant, output: inout some SegmentOutput & ~Copyable
+    ) {
+        if inFlight == 0, lastSentAt.nanoseconds != 0,
+            now.since(lastSentAt) > roundTrip.timeout(context.configuration)
+        {
+            congestion.restartAfterIdle(mss: mss)
+        }
+        var pipe = self.pipe
+        if recovery != .none {
+            guard retransmitLost(&pipe, &context, now: now, output: &output) else { return }
+        }
+        while !flags.contains(.finSent) {
+            let offset = inFlight
+            let unsent = sendRing.count &- offset
+            let peerRoom = sndWnd &- offset
+            let room = max(min(peerRoom, congestion.window &- pipe), 0)
+            let length = min(min(unsent, mss), room)
+            let isLast = length == unsent
+            let sendsFin = isLast && flags.contains(.finQueued) && peerRoom > length
+            guard length > 0 || sendsFin else { return }
+            // The sender's side of silly window avoidance, and Nagle (RFC 9293 §3.8.6.2.1, §3.7.4).
+            guard
+                length == mss || sendsFin || (isLast && (flags.contains(.noDelay) || offset == 0))
+                    || (length > 0 && length >= maximumWindow / 2)
+            else { return }
+            var bits: TCPFlags = isLast && length > 0 ? [.ack, .psh] : .ack
+            if sendsFin { bits.insert(.fin) }
+            guard
+                emit(
+                    bits, at: sndNxt, offset: offset, length: length, &context, now: now,
+                    output: &output)
+            else { return }
+            let span = length &+ (sendsFin ? 1 : 0)
+            if sendsFin { flags.insert(.finSent) }
+            sndNxt += span
+            pipe &+= span
+            flags.remove(.probed)
+            if !flags.contains(.timing) {
+                flags.insert(.timing)
+                timedSequence = sndNxt
+                timedAt = now
+            }
+        }
+    }
+
+    /// Sends one segment with payload from the send ring; with it goes the acknowledgement.
+    @inline(__always)
+    mutating func emit(
+        _ bits: TCPFlags, at sequence: SequenceNumber, offset: Int, length: Int,
+        _ context: inout TCPContext, now: Instant, output: inout some SegmentOutput & ~Copyable
+    ) -> Bool {
+        let header = TCPHeader(
+            from: tuple.localPort, to: tuple.remotePort, sequence: sequence,
+            acknowledgment: rcvNxt, flags: bits, window: advertise(context))
+        let sent = output.sendSegment(
+            from: tuple.local, to: tuple.remote, length: TCPHeader.minimumLength &+ length
+        ) { segment in
+            header.write(into: &segment)
+            sendRing.copy(
+                from: offset, count: length, into: &segment, at: TCPHeader.minimumLength)
+        }
+        guard sent else {
+            retrySoon(&context, now: now)
+            return false
+        }
+        lastSentAt = now
+        acknowledgmentWent()
+        context.statistics.segmentsSent &+= 1
+        return true
+    }
+
+    /// Sends an acknowledgement without data, with the SACK ranges if there are any.
+    mutating func sendAcknowledgment(
+        _ context: inout TCPContext, now: Instant, output: inout some SegmentOutput & ~Copyable
+    ) {
+        let ranges =
+            flags.contains(.sackPermitted) && !outOfOrder.isEmpty ? min(outOfOrder.count, 4) : 0
+        let options = ranges > 0 ? 4 &+ 8 &* ranges : 0
+        let header = TCPHeader(
+            from: tuple.localPort, to: tuple.remotePort, sequence: sndNxt, acknowledgment: rcvNxt,
+            flags: .ack, window: advertise(context), length: TCPHeader.minimumLength &+ options)
+        let sent = output.sendSegment(
+            from: tuple.local, to: tuple.remote, length: header.length
+        ) { segment in
+            header.write(into: &segment)
+            if ranges > 0 { writeSack(ranges, into: &segment) }
+        }
+        guard sent else { return retrySoon(&context, now: now) }
+        lastSentAt = now
+        acknowledgmentWent()
+        context.statistics.segmentsSent &+= 1
+    }
+
+    /// The SACK option: the range with the newest segment first, then the others (RFC 2018 §4).
+    private borrowing func writeSack(_ ranges: Int, into segment: inout MutableRawSpan) {
+        segment.storeBigEndian(0x0101_0500 | UInt32(2 &+ 8 &* ranges), at: 20)
+        var index = outOfOrder.index(of: newestOutOfOrder) ?? 0
+        for block in 0..<ranges {
+            segment.storeBigEndian(outOfOrder[index].start.value, at: 24 &+ 8 &* block)
+            segment.storeBigEndian(outOfOrder[index].end.value, at: 28 &+ 8 &* block)
+            index = index &+ 1 == outOfOrder.count ? 0 : index &+ 1
+        }
+    }
+
+    /// Sends a RST that ends this connection for the peer (RFC 9293 §3.5.2, §3.10.5).
+    mutating func sendReset(
+        _ context: inout TCPContext, output: inout some SegmentOutput & ~Copyable
+    ) {
+        let header = TCPHeader(
+            from: tuple.localPort, to: tuple.remotePort, sequence: sndNxt, acknowledgment: rcvNxt,
+            flags: [.rst, .ack], window: 0)
+        _ = output.sendSegment(
+            from: tuple.local, to: tuple.remote, length: TCPHeader.minimumLength
+        ) { segment in header.write(into: &segment) }
+        context.statistics.resetsSent &+= 1
+        context.statistics.segmentsSent &+= 1
+    }
+
+    @inline(__always)
+    private mutating func acknowledgmentWent() {
+        flags.remove([.ackNow, .ackDelayed, .blocked])
+        unacknowledgedReceived = 0
+        soonAt = .max
+    }
+
+    /// The output had no room: a short timer tries again.
+    private mutating func retrySoon(_ context: inout TCPContext, now: Instant) {
+        flags.insert(.blocked)
+        soonAt = now.advanced(by: context.configuration.retryNanoseconds).nanoseconds
+        context.timers.arm(Int(id.index), soonAt)
+    }
+
+    /// The window to put into a segment. It opens in steps worth a segment (the receiver's side
+    /// of silly window avoidance, RFC 9293 §3.8.6.2.2), and its right edge never moves left.
+    @inline(__always)
+    mutating func advertise(_ context: borrowing TCPContext) -> UInt16 {
+        let gain = windowGain(context)
+        if gain > 0, gain >= min(receiveLimit / 2, mss) { rcvEdge += gain }
+        let window = max(rcvEdge - rcvNxt, 0) >> Int(receiveShift)
+        return UInt16(truncatingIfNeeded: min(window, 0xFFFF))
+    }
+
+    /// Octets by which the right edge of the window could move.
+    @inline(__always)
+    borrowing func windowGain(_ context: borrowing TCPContext) -> Int {
+        let limit = context.isShortOfMemory ? min(receiveLimit, 16_384) : receiveLimit
+        return (rcvNxt + max(limit &- receiveRing.count, 0)) - rcvEdge
+    }
+
+    /// Sets the retransmission timer if something is in flight, or the window probe's if
+    /// something waits and nothing is (RFC 6298 §5.1, RFC 9293 §3.8.6.1).
+    mutating func armRetransmission(_ context: inout TCPContext, now: Instant, wasIdle: Bool) {
+        if inFlight > 0 {
+            if wasIdle {
+                retransmitAt = .max
+                roundTrip.backoff = 0
+                attempts = 0
+                progressAt = now
+            }
+        } else if sendRing.count == 0, !finIsDue {
+            return
+        }
+        if retransmitAt == .max {
+            retransmitAt =
+                now.advanced(by: roundTrip.timeout(context.configuration)).nanoseconds
+        }
+        context.timers.arm(Int(id.index), retransmitAt)
+    }
+}

@@ -1,0 +1,134 @@
+// The application's side of a connection: reading, writing, finishing, letting go.
+
+extension TCP {
+    /// Octets received in order and not consumed yet.
+    public func receivedCount(_ id: TCPConnectionID) -> Int {
+        guard let index = live(id) else { return 0 }
+        return connections[index].receiveRing.count
+    }
+
+    /// Shows the longest contiguous run of received octets (it may be shorter than
+    /// `receivedCount`, where the ring wraps).
+    public func withReceived<R>(_ id: TCPConnectionID, _ body: (RawSpan) -> R) -> R {
+        guard let index = live(id) else { return body(RawSpan()) }
+        return connections[index].receiveRing.withFront(body)
+    }
+
+    /// Drops `count` octets from the front of what was received, and opens the window by the rules
+    /// of RFC 9293 §3.8.6.2.2.
+    public mutating func consume(
+        _ id: TCPConnectionID, _ count: Int, now: Instant,
+        output: inout some SegmentOutput & ~Copyable
+    ) {
+        guard let index = live(id) else { return }
+        let count = min(max(count, 0), connections[index].receiveRing.count)
+        connections[index].consume(count, &context, now: now, output: &output)
+    }
+
+    /// Copies what fits into the send ring; `flush` makes segments of it.
+    ///
+    /// - Returns: octets taken. If fewer than all, `.writable` comes when there is room again.
+    public mutating func send(_ id: TCPConnectionID, _ bytes: RawSpan) -> Int {
+        guard let index = live(id) else { return 0 }
+        return connections[index].enqueue(bytes, &context)
+    }
+
+    /// Sends what the peer's window, the congestion window and Nagle's algorithm allow; an
+    /// acknowledgement that was due goes along.
+    public mutating func flush(
+        _ id: TCPConnectionID, now: Instant, output: inout some SegmentOutput & ~Copyable
+    ) {
+        guard let index = live(id), connections[index].isSynchronized else { return }
+        connections[index].transmit(&context, now: now, output: &output)
+    }
+
+    /// Octets that `send` would take now.
+    public func sendRoom(_ id: TCPConnectionID) -> Int {
+        guard let index = live(id), connections[index].takesOctets else { return 0 }
+        return max(configuration.maximumSendBuffer - connections[index].sendRing.count, 0)
+    }
+
+    /// Ends this side's stream: a FIN follows what was sent. Receiving goes on.
+    public mutating func finish(
+        _ id: TCPConnectionID, now: Instant, output: inout some SegmentOutput & ~Copyable
+    ) {
+        guard let index = live(id) else { return }
+        connections[index].finish(&context, now: now, output: &output)
+        settle(index, now: now)
+    }
+
+    /// Ends the connection at once, with a RST to the peer.
+    public mutating func abort(
+        _ id: TCPConnectionID, now: Instant, output: inout some SegmentOutput & ~Copyable
+    ) {
+        guard let index = live(id) else { return }
+        connections[index].abort(&context, output: &output)
+        settle(index, now: now)
+    }
+
+    /// Lets go of the connection: the id is dead from here on. What remains to be done (sending
+    /// what is queued, the FIN, TIME-WAIT) runs on by itself. A connection that was not
+    /// finished is finished at the next `poll`; one with unread octets is reset (RFC 2525 §2.17).
+    public mutating func release(_ id: TCPConnectionID) {
+        guard let index = live(id) else { return }
+        connections[index].flags.insert(.released)
+        connections[index].events = TCPEventFlags(rawValue: 0)
+        guard connections[index].flags.contains(.inTable) else { return free(index) }
+        if connections[index].receiveRing.count > 0 || connections[index].state == .synSent {
+            connections[index].flags.insert(.abortAtPoll)
+        }
+        connections[index].lifeAt = 0
+        context.timers.set(index, 0)
+    }
+
+    /// The connection as it stands. Of an id that was released: state `.closed`.
+    public func status(_ id: TCPConnectionID) -> TCPStatus {
+        guard let index = live(id) else { return .unknown }
+        return connections[index].status()
+    }
+
+    /// Sets what can be set for one connection.
+    public mutating func setOptions(_ id: TCPConnectionID, _ options: TCPOptions, now: Instant) {
+        guard let index = live(id) else { return }
+        if options.noDelay {
+            connections[index].flags.insert(.noDelay)
+        } else {
+            connections[index].flags.remove(.noDelay)
+        }
+        connections[index].keepaliveNanoseconds = options.keepaliveNanoseconds
+        connections[index].userTimeoutNanoseconds = options.userTimeoutNanoseconds
+        connections[index].armKeepalive(&context, now: now)
+    }
+}
+
+extension TCPControlBlock {
+    /// True while the application may add to its stream.
+    var takesOctets: Bool {
+        guard !flags.contains(.finQueued) else { return false }
+        switch state {
+        case .synSent, .synReceived, .established, .closeWait: return true
+        default: return false
+        }
+    }
+
+    /// Copies what fits into the send ring.
+    @inline(__always)
+    mutating func enqueue(_ bytes: RawSpan, _ context: inout TCPContext) -> Int {
+        guard takesOctets else { return 0 }
+        let room = max(context.configuration.maximumSendBuffer &- sendRing.count, 0)
+        var count = min(bytes.byteCount, room)
+        if !sendRing.reserve(
+            sendRing.count &+ count, ceiling: context.sendCeiling, from: &context.pool)
+        {
+            // Memory is short: what the ring holds anyway, and a look again soon.
+            count = min(count, sendRing.capacity &- sendRing.count)
+            soonAt = min(soonAt, context.latest.advanced(by: 10_000_000).nanoseconds)
+            context.timers.arm(Int(id.index), soonAt)
+        }
+        if count < bytes.byteCount { flags.insert(.wantsWritable) }
+        guard count > 0 else { return 0 }
+        sendRing.write(bytes.extracting(first: count), at: sendRing.count)
+        sendRing.extend(by: count)
+        return count
+    }
+}
