@@ -19,8 +19,8 @@ import Testing
             return endpoints.remote
         }
         #expect(from?.address == IPAddress(SimulatedLink.leftAddress))
-        #expect(from?.port == link.left.portUDP(client))
-        #expect(link.left.statistics.droppedFrames == 0)
+        #expect(seen(from?.port == link.left.portUDP(client)))
+        #expect(seen(link.left.statistics.droppedFrames == 0))
     }
 
     @Test(arguments: [1 as UInt64, 2, 3]) func datagramsOverABadLinkAreWholeOrLost(
@@ -45,7 +45,7 @@ import Testing
             }
         }
         #expect(received > 450)
-        #expect(link.right.receivedCountUDP(server) == 0)
+        #expect(seen(link.right.receivedCountUDP(server) == 0))
     }
 
     @Test func loopbackReachesOurselvesWithoutTheWire() throws {
@@ -63,7 +63,7 @@ import Testing
             let from = link.left.receiveUDP(two) { _, endpoints in endpoints.remote }
             #expect(from == SocketAddress(IPAddress(address), port: 1))
         }
-        #expect(link.framesCarried == carried)
+        #expect(seen(link.framesCarried == carried))
     }
 }
 

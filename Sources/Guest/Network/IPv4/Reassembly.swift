@@ -26,9 +26,12 @@ struct Reassembly: ~Copyable {
         var nanoseconds: UInt64 = 30_000_000_000
     }
 
-    private struct Range {
+    /// One fragment's payload.
+    private struct Piece {
         var start: Int
-        var end: Int
+        var bytes: [UInt8]
+
+        var end: Int { start + bytes.count }
     }
 
     private struct Datagram {
@@ -42,9 +45,8 @@ struct Reassembly: ~Copyable {
         /// Payload octets in all, once the last fragment told.
         var payloadLength: Int?
         var received = 0
-        var ranges: [Range] = []
-        /// A header without options, then the payload.
-        var packet: [UInt8] = []
+        /// In the order of arrival: memory is spent on what came, not on what an offset promises.
+        var pieces: [Piece] = []
     }
 
     let bounds: Bounds
@@ -81,10 +83,9 @@ struct Reassembly: ~Copyable {
         else { return .dropped }
         let index = find(header) ?? begin(header, now: now)
         guard !datagrams[index].isPoisoned else { return .dropped }
-        for range in datagrams[index].ranges where range.start < end && start < range.end {
+        if let overlap = overlap(start, end, in: index) {
             // The network may duplicate (RFC 8200 §4.5); anything else is an attack.
-            if range.start == start, range.end == end { return .dropped }
-            poison(index)
+            if overlap.start != start || overlap.end != end { poison(index) }
             return .dropped
         }
         if let length = datagrams[index].payloadLength, end > length || !header.moreFragments {
@@ -92,19 +93,18 @@ struct Reassembly: ~Copyable {
             return .dropped
         }
         if !header.moreFragments {
-            for range in datagrams[index].ranges where range.end > end {
+            if overlap(end, .max, in: index) != nil {
                 poison(index)
                 return .dropped
             }
             datagrams[index].payloadLength = end
         }
-        guard datagrams[index].ranges.count < bounds.fragments, makeRoom(at: index, for: end)
+        guard datagrams[index].pieces.count < bounds.fragments,
+            let place = makeRoom(at: index, for: payload.byteCount)
         else {
             poison(index)
             return .dropped
         }
-        // `makeRoom` may have moved the datagram.
-        guard let place = find(header) else { return .dropped }
         store(payload, at: start, in: place)
         guard datagrams[place].received == datagrams[place].payloadLength else { return .stored }
         complete(place)
@@ -151,53 +151,71 @@ struct Reassembly: ~Copyable {
         return datagrams.count - 1
     }
 
-    /// Makes the buffer of a datagram long enough for a payload of `length`, at the cost of the
-    /// oldest others. False if even that does not suffice.
-    private mutating func makeRoom(at index: Int, for length: Int) -> Bool {
-        let missing = length + IPv4Header.length - datagrams[index].packet.count
-        guard missing > 0 else { return true }
+    /// A piece that shares octets with the given range.
+    private func overlap(
+        _ start: Int, _ end: Int, in index: Int
+    ) -> (start: Int, end: Int)? {
+        for piece in datagrams[index].pieces.indices {
+            let other = datagrams[index].pieces[piece].start
+            let otherEnd = datagrams[index].pieces[piece].end
+            if other < end, start < otherEnd { return (other, otherEnd) }
+        }
+        return nil
+    }
+
+    /// Makes room for `length` more octets, at the cost of the oldest other datagrams.
+    ///
+    /// - Returns: where the datagram is now; nil if even that does not suffice.
+    private mutating func makeRoom(at index: Int, for length: Int) -> Int? {
         var place = index
-        while octets + missing > bounds.octets {
-            guard datagrams.count > 1 else { return false }
+        while octets + length > bounds.octets {
+            guard datagrams.count > 1 else { return nil }
             place = evictOldest(except: place) ?? place
         }
-        datagrams[place].packet.append(contentsOf: repeatElement(0, count: missing))
-        octets += missing
-        return true
+        return place
     }
 
     private mutating func store(_ payload: RawSpan, at start: Int, in index: Int) {
-        var span = datagrams[index].packet.mutableSpan
-        var bytes = span.mutableBytes
-        bytes.copy(payload, to: start + IPv4Header.length)
-        datagrams[index].ranges.append(Range(start: start, end: start + payload.byteCount))
-        datagrams[index].received += payload.byteCount
+        var bytes = [UInt8](repeating: 0, count: payload.byteCount)
+        var span = bytes.mutableSpan
+        var raw = span.mutableBytes
+        raw.copy(payload, to: 0)
+        octets += bytes.count
+        datagrams[index].received += bytes.count
+        datagrams[index].pieces.append(Piece(start: start, bytes: bytes))
     }
 
     private mutating func complete(_ index: Int) {
-        swap(&completed, &datagrams[index].packet)
-        octets -= completed.count
         let datagram = datagrams[index]
-        let length = completed.count
+        let length = IPv4Header.length + datagram.received
+        completed = [UInt8](repeating: 0, count: length)
         var span = completed.mutableSpan
         var bytes = span.mutableBytes
         IPv4Header.write(
             into: &bytes, at: 0, totalLength: length, protocolNumber: datagram.protocolNumber,
             from: datagram.source, to: datagram.destination,
             identification: datagram.identification, fragment: 0)
-        datagrams[index].packet = []
+        for index in datagram.pieces.indices {
+            let piece = datagram.pieces[index]
+            bytes.copy(piece.bytes.span.bytes, to: IPv4Header.length + piece.start)
+        }
         remove(index)
     }
 
     private mutating func poison(_ index: Int) {
-        octets -= datagrams[index].packet.count
-        datagrams[index].packet = []
-        datagrams[index].ranges = []
+        release(index)
         datagrams[index].isPoisoned = true
     }
 
+    /// Gives up what a datagram holds.
+    private mutating func release(_ index: Int) {
+        octets -= datagrams[index].received
+        datagrams[index].received = 0
+        datagrams[index].pieces = []
+    }
+
     private mutating func remove(_ index: Int) {
-        octets -= datagrams[index].packet.count
+        release(index)
         datagrams.swapAt(index, datagrams.count - 1)
         datagrams.removeLast()
     }

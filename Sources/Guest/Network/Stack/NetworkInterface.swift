@@ -22,6 +22,9 @@ public struct NetworkInterface<Device: NetworkDevice & ~Copyable>: ~Copyable {
     /// The address in use; nil before DHCP has one.
     public internal(set) var configuration: IPv4Configuration?
 
+    /// The directed broadcast address: no host's, so no source. Zero: there is none.
+    private(set) var directedBroadcast = IPv4Address.any
+
     let hardwareAddress: UInt64
     /// The card's own word: asked once, as it cannot change.
     let linkMTU: Int
@@ -243,6 +246,7 @@ public struct NetworkInterface<Device: NetworkDevice & ~Copyable>: ~Copyable {
     /// Takes a new address, or none: nothing learnt under the old one holds any longer.
     mutating func configure(_ configuration: IPv4Configuration?) {
         self.configuration = configuration
+        directedBroadcast = configuration?.network.broadcast ?? .any
         arp.removeAll()
         waiting = []
     }

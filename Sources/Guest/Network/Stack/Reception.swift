@@ -89,7 +89,7 @@ extension NetworkStack where Device: ~Copyable {
         }
         guard let configuration = interface.configuration,
             header.destination == configuration.address, !isGroup, !header.isFragment,
-            header.source != configuration.address
+            header.source != configuration.address, header.source != interface.directedBroadcast
         else {
             receiveUncommon(
                 packet, header, isGroup: isGroup, checksumVerified: checksumVerified, now: now)
@@ -113,14 +113,14 @@ extension NetworkStack where Device: ~Copyable {
             return
         }
         guard header.source != configuration.address,
-            header.source != configuration.network.broadcast
+            header.source != interface.directedBroadcast
         else {
             interface.statistics.droppedIPv4Headers &+= 1
             return
         }
         let isBroadcast =
             header.destination == .broadcast
-            || header.destination == configuration.network.broadcast
+            || header.destination == interface.directedBroadcast
         // A unicast address in a group's frame is a trick or a mistake (RFC 1122 §3.3.6).
         let isUnicast = header.destination == configuration.address && !isGroup
         guard isUnicast || isBroadcast || header.destination.isMulticast && isGroup else {

@@ -1,0 +1,96 @@
+// One entry for any fuzzer: octets in, a stack fed with them, and nothing may trap or grow.
+//
+// The octets are a script, so that a fuzzer can reach states and not only parsers: each record is
+// an action, a length and a frame. `SeedCorpus` has scripts to begin from; a libFuzzer target
+// needs no more than a call of `fuzzNetworkStack` from LLVMFuzzerTestOneInput.
+
+import SwiftletNetwork
+
+/// Feeds a stack with what the script says.
+///
+/// - Returns: frames that the stack sent, so that a test can see that it did something.
+@discardableResult
+func fuzzNetworkStack(_ script: RawSpan) -> Int {
+    var harness = FuzzHarness()
+    var offset = 0
+    while offset + 3 <= script.byteCount {
+        let action = script.unsafeLoad(fromByteOffset: offset, as: UInt8.self)
+        let high = script.unsafeLoad(fromByteOffset: offset + 1, as: UInt8.self)
+        let low = script.unsafeLoad(fromByteOffset: offset + 2, as: UInt8.self)
+        let length = min(Int(high) << 8 | Int(low), script.byteCount - offset - 3)
+        offset += 3
+        harness.perform(action, script.extracting(offset..<offset + length))
+        offset += length
+    }
+    return harness.finish()
+}
+
+/// A stack with an address, a TCP listener and a UDP socket, whose frames go nowhere.
+struct FuzzHarness: ~Copyable {
+    var stack: NetworkStack<SimulatedDevice>
+    private var now = Instant(nanoseconds: 1_000_000_000)
+    private let socket: UDPSocketID?
+    private let listener: TCPListenerID?
+    private var connections: [TCPConnectionID] = []
+    private(set) var framesSent = 0
+
+    init(dhcp: Bool = false, offloads: Bool = false) {
+        stack = NetworkStack(
+            device: SimulatedDevice(
+                hardwareAddress: ScriptedPeer.hardware, offloads: offloads),
+            secret: (1, 2))
+        let network = IPv4Network(ScriptedPeer.address, prefixLength: 24)
+        let configuration = IPv4Configuration(network, gateway: ScriptedPeer.peer)
+        stack.configure(dhcp ? .dhcp : .static(configuration), now: now)
+        socket = try? stack.bindUDP(port: 53)
+        listener = try? stack.listen(port: 80, backlog: 8)
+    }
+
+    /// The low three bits choose; the rest says how much time passes.
+    mutating func perform(_ action: UInt8, _ bytes: RawSpan) {
+        now = Instant(nanoseconds: now.nanoseconds + UInt64(action >> 3) << 22)
+        switch action & 7 {
+        case 0...3:
+            stack.receive(bytes, checksumVerified: action & 1 != 0, now: now)
+        case 4:
+            stack.poll(now: now)
+        case 5:
+            if let socket {
+                let to = SocketAddress(IPAddress(ScriptedPeer.peer), port: 53)
+                try? stack.sendUDP(socket, bytes, to: to, now: now)
+            }
+        case 6:
+            serve(bytes)
+        default:
+            now = Instant(nanoseconds: now.nanoseconds + 10_000_000_000)
+            stack.poll(now: now)
+        }
+        drain()
+    }
+
+    private mutating func serve(_ bytes: RawSpan) {
+        if let listener, let connection = stack.accept(listener) { connections.append(connection) }
+        for connection in connections {
+            let count = stack.receivedCount(connection)
+            if count > 0 { stack.consume(connection, count, now: now) }
+            _ = stack.send(connection, bytes)
+            stack.flush(connection, now: now)
+        }
+        if connections.count > 4 {
+            let oldest = connections.removeFirst()
+            stack.finish(oldest, now: now)
+            stack.release(oldest)
+        }
+    }
+
+    private mutating func drain() {
+        framesSent += stack.interface.device.collect().count
+        while stack.nextEvent() != nil {}
+        if let socket { while stack.receiveUDP(socket, { _, _ in true }) != nil {} }
+    }
+
+    mutating func finish() -> Int {
+        perform(7, RawSpan())
+        return framesSent
+    }
+}
