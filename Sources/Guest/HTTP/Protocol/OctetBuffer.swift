@@ -102,8 +102,12 @@ public struct OctetBuffer {
 
     /// The number in hexadecimal, without leading zeros.
     public mutating func append(hexadecimal value: UInt64) {
+        append(hexadecimal: value, digits: max(1, (67 &- value.leadingZeroBitCount) / 4))
+    }
+
+    /// The lowest `digits` digits of the number in hexadecimal; at most 16.
+    public mutating func append(hexadecimal value: UInt64, digits: Int) {
         if room < 16 { grow(by: 16) }
-        let digits = max(1, (67 &- value.leadingZeroBitCount) / 4)
         for index in 0..<digits {
             let shift = UInt64(4 &* (digits &- 1 &- index))
             let digit = UInt8(truncatingIfNeeded: value &>> shift & 15)
