@@ -29,7 +29,7 @@ public struct Image: Sendable {
         } catch {
             throw reject("\(error)")
         }
-        guard elf.notes().contains(where: { $0.owner == "Xen" && $0.type == ELFNote.pvhEntry })
+        guard elf.notes().contains(where: \.isPVHEntry)
         else { throw reject("it has no PVH entry") }
         let segments = elf.segments.filter { $0.type == ELFSegment.load && $0.memorySize > 0 }
             .sorted { $0.address < $1.address }

@@ -36,7 +36,7 @@ public enum ImageWriter {
         guard elf.type == ELFFile.executableType, elf.machine == ELFFile.x86_64 else {
             throw reject("it is no static x86-64 executable")
         }
-        guard elf.notes().contains(where: { $0.owner == "Xen" && $0.type == ELFNote.pvhEntry })
+        guard elf.notes().contains(where: \.isPVHEntry)
         else { throw reject("it has no PVH entry, so Swiftlet's boot code is not in it") }
         let loads = elf.segments.filter { $0.type == ELFSegment.load && $0.memorySize > 0 }
             .sorted { $0.address < $1.address }
@@ -121,6 +121,21 @@ public enum ImageWriter {
         patched.flags = found.flags
         body.replaceSubrange(at..<(at + ImageHeader.size), with: patched.octets)
 
+        // The note names the entry's physical address.
+        for note in elf.notes() where note.isPVHEntry {
+            guard
+                let home = loads.indices.first(where: {
+                    note.offset >= Int(loads[$0].offset)
+                        && note.offset + note.contents.count
+                            <= Int(loads[$0].offset + loads[$0].fileSize)
+                }), var entry = note.number, entry >= distance
+            else { throw reject("its PVH entry lies outside the image") }
+            entry -= distance
+            let at = Int(segments[home].offset) - bodyStart + note.offset - Int(loads[home].offset)
+            for index in note.contents.indices {
+                body[at + index] = UInt8(truncatingIfNeeded: entry >> UInt64(8 * index))
+            }
+        }
         for note in noteSegments {
             guard
                 let home = segments.first(where: {
