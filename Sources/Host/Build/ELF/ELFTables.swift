@@ -15,6 +15,8 @@ public struct ELFSegment: Equatable, Sendable {
     public var alignment: UInt64
 
     static let size = 56
+    /// Where `physicalAddress` stands in an entry.
+    static let physicalAddressField = 24
     public static let load: UInt32 = 1
     public static let note: UInt32 = 4
 
