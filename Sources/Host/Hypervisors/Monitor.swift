@@ -2,7 +2,6 @@
 
 import SwiftletBootProtocol
 import SwiftletBuild
-import SystemPackage
 
 /// The kinds of machine that a monitor can offer.
 public enum MachineType: String, CaseIterable, Sendable {
@@ -12,11 +11,14 @@ public enum MachineType: String, CaseIterable, Sendable {
     case pc
     /// Intel's Q35 of 2007, with PCI Express.
     case q35
+
+    /// Whether firmware runs before the image, and uses low memory.
+    public var hasBIOS: Bool { self != .microvm }
 }
 
 /// One machine to be run.
 public struct MachineRequest: Sendable {
-    public var image: FilePath
+    public var image: Image
     public var type: MachineType
     /// Memory in octets.
     public var memory: Int
@@ -25,7 +27,7 @@ public struct MachineRequest: Sendable {
     public var commandLine: BootCommandLine
 
     public init(
-        image: FilePath, type: MachineType = .microvm, memory: Int = 64 << 20,
+        image: Image, type: MachineType = .microvm, memory: Int = 64 << 20,
         ports: [PublishedPort] = [], commandLine: BootCommandLine = BootCommandLine()
     ) {
         self.image = image

@@ -33,15 +33,18 @@ public struct QEMU: Monitor {
         self.acceleration = acceleration
     }
 
-    /// QEMU's arguments for a machine. `exitFile` receives the octet that the guest writes.
-    public func arguments(for machine: MachineRequest, exitFile: FilePath) -> [String] {
+    /// QEMU's arguments for a machine that boots the file `kernel`. `exitFile` receives the octet
+    /// that the guest writes.
+    public func arguments(
+        for machine: MachineRequest, kernel: FilePath, exitFile: FilePath
+    ) -> [String] {
         var commandLine = machine.commandLine
         commandLine.exitPort = Self.exitPort
         commandLine.network = commandLine.network ?? Self.network
         var arguments = [
             "-M", machine.type.rawValue, "-m", "\((machine.memory + 1023) / 1024)K",
             "-nodefaults", "-no-user-config", "-no-reboot", "-display", "none",
-            "-serial", "stdio", "-kernel", machine.image.string, "-append", commandLine.text,
+            "-serial", "stdio", "-kernel", kernel.string, "-append", commandLine.text,
             "-chardev", "file,id=exit,path=\(Self.escape(exitFile.string))",
             "-device", "isa-debugcon,iobase=0x\(String(Self.exitPort, radix: 16)),chardev=exit",
         ]
@@ -91,15 +94,28 @@ public struct QEMU: Monitor {
         let folder = try FileSystem.makeTemporaryFolder()
         defer { FileSystem.remove(folder) }
         let exitFile = folder.appending("exit")
+        let placement = machine.image.placement(hasBIOS: machine.type.hasBIOS)
+        let needed = machine.image.requiredMemory(placement)
+        guard machine.memory >= needed else {
+            throw ToolError(
+                "'\(machine.image.path)' needs \(MemorySize.text(needed)) of memory on "
+                    + "\(machine.type), and gets \(MemorySize.text(machine.memory))",
+                hint: "Give it more with -m.", exitCode: ExitCode.monitor)
+        }
+        var kernel = machine.image.path
+        if placement != .asBuilt {
+            kernel = folder.appending("image")
+            try FileSystem.write(try machine.image.placed(placement), to: kernel)
+        }
         let status = try await start(
-            arguments(for: machine, exitFile: exitFile), console: console)
+            arguments(for: machine, kernel: kernel, exitFile: exitFile), console: console)
 
         if let code = try? FileSystem.read(exitFile).last { return .exited(code) }
         if let signal = MachineSignals.stoppedBy { return .stopped(signal: signal) }
         if Task.isCancelled { return .stopped(signal: SIGTERM) }
         guard status.isSuccess else {
             throw ToolError(
-                "QEMU could not run '\(machine.image)' (it ended with "
+                "QEMU could not run '\(machine.image.path)' (it ended with "
                     + "\(ProcessRunner.exitCode(status)))", exitCode: ExitCode.monitor)
         }
         return .died

@@ -51,15 +51,9 @@ struct RunCommand: AsyncParsableCommand {
         for port in ports { try port.checkFree() }
 
         let image = try await self.image()
-        guard memory >= image.requiredMemory else {
-            throw ToolError(
-                "'\(image.path)' needs \(MemorySize.text(image.requiredMemory)) of memory, "
-                    + "and gets \(MemorySize.text(memory))",
-                hint: "Give it more with -m.", exitCode: ExitCode.monitor)
-        }
         for case let url? in ports.map(\.url) { Terminal.note(url) }
 
-        var request = MachineRequest(image: image.path, type: machine, memory: memory)
+        var request = MachineRequest(image: image, type: machine, memory: memory)
         request.ports = ports
         request.commandLine = commandLine
         MachineSignals.install()

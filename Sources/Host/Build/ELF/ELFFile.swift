@@ -29,6 +29,8 @@ public struct ELFFile: Sendable {
     public let machine: UInt16
     public let entry: UInt64
     public let segments: [ELFSegment]
+    /// Where the program headers lie in the file.
+    let segmentTable: Int
     public let sections: [ELFSection]
 
     public static let headerSize = 64
@@ -47,6 +49,8 @@ public struct ELFFile: Sendable {
         machine = span.littleEndian16(18)
         entry = span.littleEndian64(24)
         segments = try Self.segments(span)
+        // Checked with the table, unless that is empty.
+        segmentTable = segments.isEmpty ? 0 : Int(span.littleEndian64(32))
         sections = try Self.sections(span)
     }
 

@@ -15,6 +15,8 @@ public struct ELFSegment: Equatable, Sendable {
     public var alignment: UInt64
 
     static let size = 56
+    /// Where `physicalAddress` stands in an entry.
+    static let physicalAddressField = 24
     public static let load: UInt32 = 1
     public static let note: UInt32 = 4
 
@@ -114,9 +116,22 @@ public struct ELFNote: Equatable, Sendable {
     public var owner: String
     public var type: UInt32
     public var contents: [UInt8]
+    /// Where the contents lie in the file.
+    var offset: Int
 
     /// The 32-bit entry of a PVH kernel (Xen, `XEN_ELFNOTE_PHYS32_ENTRY`).
-    public static let pvhEntry: UInt32 = 18
+    static let pvhEntry: UInt32 = 18
+
+    /// Whether this is the note that makes an ELF file bootable through PVH.
+    public var isPVHEntry: Bool {
+        owner == "Xen" && type == Self.pvhEntry && (contents.count == 4 || contents.count == 8)
+    }
+
+    /// The contents as one little-endian number; nil if they are longer than 8 octets.
+    var number: UInt64? {
+        guard contents.count <= 8 else { return nil }
+        return contents.reversed().reduce(0) { $0 << 8 | UInt64($1) }
+    }
 }
 
 extension ELFFile {
@@ -166,7 +181,8 @@ extension ELFFile {
                         owner: String(
                             decoding: bytes[owner..<(owner + ownerSize)].prefix { $0 != 0 },
                             as: UTF8.self),
-                        type: type, contents: Array(bytes[contents..<(contents + size)])))
+                        type: type, contents: Array(bytes[contents..<(contents + size)]),
+                        offset: contents))
                 at = min(next, end)
             }
         }

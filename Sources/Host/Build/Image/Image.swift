@@ -8,6 +8,8 @@ public struct Image: Sendable {
     public let path: FilePath
     public let elf: ELFFile
     public let header: ImageHeader
+    /// Where the header lies in the file.
+    let headerOffset: Int
     /// The loaded segments, in the order of their addresses.
     public let segments: [ELFSegment]
 
@@ -29,11 +31,11 @@ public struct Image: Sendable {
         } catch {
             throw reject("\(error)")
         }
-        guard elf.notes().contains(where: { $0.owner == "Xen" && $0.type == ELFNote.pvhEntry })
+        guard elf.notes().contains(where: \.isPVHEntry)
         else { throw reject("it has no PVH entry") }
         let segments = elf.segments.filter { $0.type == ELFSegment.load && $0.memorySize > 0 }
             .sorted { $0.address < $1.address }
-        guard let header = Self.header(elf, segments) else {
+        guard let (header, headerOffset) = Self.header(elf, segments) else {
             throw reject("it has no image header")
         }
         guard header.version == bootProtocolVersion else {
@@ -43,39 +45,28 @@ public struct Image: Sendable {
         }
         guard let first = segments.first, let last = segments.last,
             header.imageEnd >= last.end, header.imageEnd <= ImageWriter.highEnd,
-            header.physicalBase == first.physicalAddress, first.address >= header.physicalBase
+            header.physicalBase == first.physicalAddress, header.physicalBase <= first.address,
+            first.address >= Placement.lowDistance
         else { throw reject("its header does not match its segments") }
         self.path = path
         self.elf = elf
         self.header = header
+        self.headerOffset = headerOffset
         self.segments = segments
     }
 
     /// The header lies somewhere in writable data; it is known by its magic number.
-    private static func header(_ elf: ELFFile, _ segments: [ELFSegment]) -> ImageHeader? {
+    private static func header(_ elf: ELFFile, _ segments: [ELFSegment]) -> (ImageHeader, Int)? {
         let span = elf.bytes.span.bytes
         for segment in segments where segment.isWritable {
             let start = Int(segment.offset)
             for offset in stride(from: 0, to: Int(segment.fileSize) - ImageHeader.size + 1, by: 8) {
                 if let header = ImageHeader(span, at: start + offset), header.imageEnd != 0 {
-                    return header
+                    return (header, start + offset)
                 }
             }
         }
         return nil
-    }
-
-    /// The physical address after the image.
-    public var physicalEnd: UInt64 {
-        header.imageEnd - (segments[0].address - header.physicalBase)
-    }
-
-    /// The least memory that a machine needs to start this image, in octets: what lies below and
-    /// in it, and room for page tables, stacks, queues and a small heap.
-    public var requiredMemory: Int {
-        let room: UInt64 = 128 << 10
-        let granule: UInt64 = 64 << 10
-        return Int((physicalEnd + room + granule - 1) / granule * granule)
     }
 
     /// The octets of the files archive; empty if there is none.

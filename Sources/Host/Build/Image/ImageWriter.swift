@@ -1,17 +1,12 @@
 // Makes an image of a linked guest: physical addresses, the header, the files; nothing superfluous.
 //
-// The linker fixes virtual addresses (SDK/swiftlet.ld). Where in physical memory the image lies is
-// decided here: a small one in the low 640 KiB, so that it runs in half a megabyte; a larger one
-// where its virtual addresses say. The guest's boot code works at both places.
+// The linker fixes virtual addresses (SDK/swiftlet.ld). Physical addresses are the same here: every
+// monitor and firmware leaves that memory alone. Placement.swift moves an image lower down.
 
 import SwiftletBootProtocol
 
 /// Writes images.
 public enum ImageWriter {
-    /// Virtual minus physical address of an image in low memory.
-    static let lowDistance: UInt64 = 0x20_0000
-    /// The end of low memory that firmware leaves alone (its extended data area lies above).
-    static let lowEnd: UInt64 = 0x9_F000
     /// The end of the addresses that an image may use: its code and data are linked for 2 GiB.
     static let highEnd: UInt64 = 0x8000_0000
     static let pageSize: UInt64 = 4096
@@ -36,7 +31,7 @@ public enum ImageWriter {
         guard elf.type == ELFFile.executableType, elf.machine == ELFFile.x86_64 else {
             throw reject("it is no static x86-64 executable")
         }
-        guard elf.notes().contains(where: { $0.owner == "Xen" && $0.type == ELFNote.pvhEntry })
+        guard elf.notes().contains(where: \.isPVHEntry)
         else { throw reject("it has no PVH entry, so Swiftlet's boot code is not in it") }
         let loads = elf.segments.filter { $0.type == ELFSegment.load && $0.memorySize > 0 }
             .sorted { $0.address < $1.address }
@@ -51,7 +46,8 @@ public enum ImageWriter {
                 throw reject("segments \(index - 1) and \(index) overlap")
             }
         }
-        guard let first = loads.first, let last = loads.last, first.address >= lowDistance else {
+        guard let first = loads.first, let last = loads.last, first.address >= Placement.lowDistance
+        else {
             throw reject("it has no loadable segments at Swiftlet's addresses")
         }
         let symbols = elf.symbols()
@@ -69,16 +65,15 @@ public enum ImageWriter {
             guard end <= highEnd else { throw reject("its files do not fit the address space") }
         }
         header.imageEnd = end
-        let distance = end - lowDistance <= lowEnd ? lowDistance : 0
-        header.physicalBase = first.address - distance
+        header.physicalBase = first.address
         return try assemble(
             elf, loads: loads, archive: archive, header: header, headerAddress: headerAddress,
-            distance: distance, reject)
+            reject)
     }
 
     private static func assemble(
         _ elf: ELFFile, loads: [ELFSegment], archive: [UInt8], header: ImageHeader,
-        headerAddress: UInt64, distance: UInt64, _ reject: (String) -> ToolError
+        headerAddress: UInt64, _ reject: (String) -> ToolError
     ) throws(ToolError) -> [UInt8] {
         var segments = loads
         if !archive.isEmpty {
@@ -97,7 +92,7 @@ public enum ImageWriter {
             while (bodyStart + body.count) % fileAlignment != 0 { body.append(0) }
             let contents = index < loads.count ? elf.contents(of: loads[index]) : archive[...]
             segments[index].offset = UInt64(bodyStart + body.count)
-            segments[index].physicalAddress = segments[index].address - distance
+            segments[index].physicalAddress = segments[index].address
             segments[index].alignment = UInt64(fileAlignment)
             body += contents
         }
@@ -130,7 +125,7 @@ public enum ImageWriter {
             else { throw reject("its notes are not loaded") }
             var note = note
             note.offset = home.offset + note.address - home.address
-            note.physicalAddress = note.address - distance
+            note.physicalAddress = note.address
             segments.append(note)
         }
         var image = elfHeader(entry: elf.entry, segments: segments.count)

@@ -53,7 +53,7 @@ public struct Inspection: Encodable, Sendable {
         size = image.elf.bytes.count
         buildID = image.elf.buildID
         entry = image.elf.entry
-        requiredMemory = image.requiredMemory
+        requiredMemory = image.requiredMemory(image.placement(hasBIOS: false))
         segments = image.segments.map { segment in
             let isFiles =
                 segment.address == image.header.filesAddress && image.header.filesSize > 0
