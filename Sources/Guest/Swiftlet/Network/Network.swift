@@ -21,7 +21,13 @@ import SwiftletVirtio
 
         nonisolated(unsafe) private static var instance: Network?
 
-        var stack: NetworkStack<VirtioLink>
+        /// The stack lives as long as the machine, so nothing ever destroys it: a value that could
+        /// be destroyed here would need its parts' deinitialisers, which other modules keep.
+        private let storage: UnsafeMutablePointer<NetworkStack<VirtioLink>>
+        @inline(__always) var stack: NetworkStack<VirtioLink> {
+            _read { yield storage.pointee }
+            _modify { yield &storage.pointee }
+        }
         /// The time of this turn: one reading of the clock serves all that happens in it.
         private(set) var now: Instant
         /// Counts the turns of the event loop.
@@ -50,8 +56,10 @@ import SwiftletVirtio
             var configuration = NetworkConfiguration()
             // A quarter of memory for what connections hold.
             configuration.tcp.memoryLimit = PageFrames.totalCount / 4 * PageFrames.size
-            stack = NetworkStack(
-                device: VirtioLink(card: card), configuration: configuration, secret: secret)
+            storage = .allocate(capacity: 1)
+            storage.initialize(
+                to: NetworkStack(
+                    device: VirtioLink(card: card), configuration: configuration, secret: secret))
             stack.configure(Network.addressSource(), now: now)
         }
 
