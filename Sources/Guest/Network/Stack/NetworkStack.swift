@@ -60,6 +60,7 @@ public struct NetworkStack<Device: NetworkDevice & ~Copyable>: ~Copyable {
     /// When a send that the card had no room for is tried again.
     var retryDeadline = Instant.never
     let addressCheck: AddressCheck
+    private let inPlace = InPlace()
 
     /// How long a full card is left alone before the next try, unless `poll` comes earlier.
     static var retryInterval: UInt64 { 1_000_000 }

@@ -17,6 +17,7 @@ public struct TCP: ~Copyable {
     var listeners = Slab<TCPListener>()
     var cookies: TCPCookies
     private var portCounter: UInt64 = 0
+    private let inPlace = InPlace()
 
     /// - Parameter secret: keys initial sequence numbers (RFC 6528), SYN cookies (RFC 4987),
     ///   ephemeral ports (RFC 6056) and the connection table. Random, and never shown to anyone.
