@@ -122,28 +122,28 @@ import Testing
     }
 
     @Test func rfc826TheStackAnswersRequestsForItsAddressOnly() {
-        var peer = ScriptedPeer()
-        for (target, answers) in [(ScriptedPeer.address, 1), (IPv4Address(192, 168, 7, 11), 0)] {
+        var peer = LonelyStack()
+        for (target, answers) in [(LonelyStack.address, 1), (IPv4Address(192, 168, 7, 11), 0)] {
             peer.receive(
                 Frames.arp(
-                    operation: 1, sender: (ScriptedPeer.peerHardware, ScriptedPeer.peer),
+                    operation: 1, sender: (LonelyStack.peerHardware, LonelyStack.peer),
                     target: (0, target), to: Frames.broadcast))
             let sent = peer.sent()
             #expect(sent.count == answers)
             if answers == 1 {
                 let expected = Frames.arp(
-                    operation: 2, sender: (ScriptedPeer.hardware, ScriptedPeer.address),
-                    target: (ScriptedPeer.peerHardware, ScriptedPeer.peer),
-                    to: ScriptedPeer.peerHardware)
+                    operation: 2, sender: (LonelyStack.hardware, LonelyStack.address),
+                    target: (LonelyStack.peerHardware, LonelyStack.peer),
+                    to: LonelyStack.peerHardware)
                 #expect(sent[0] == expected)
             }
         }
     }
 
     @Test func packetsForAnUnknownNeighbourWaitInABoundedQueue() throws {
-        var peer = ScriptedPeer()
+        var peer = LonelyStack()
         let socket = try peer.stack.bindUDP(port: 9)
-        let to = SocketAddress(IPAddress(ScriptedPeer.stranger), port: 9)
+        let to = SocketAddress(IPAddress(LonelyStack.stranger), port: 9)
         let payload: [UInt8] = [1]
         var queued = 0
         for _ in 0..<100 {
@@ -158,18 +158,18 @@ import Testing
         // One request, for the gateway.
         let sent = peer.sent()
         #expect(sent.count == 1)
-        #expect(seen(Array(sent[0][38..<42]) == be32(ScriptedPeer.peer.bits)))
+        #expect(seen(Array(sent[0][38..<42]) == be32(LonelyStack.peer.bits)))
         peer.receive(
             Frames.arp(
-                operation: 2, sender: (ScriptedPeer.peerHardware, ScriptedPeer.peer),
-                target: (ScriptedPeer.hardware, ScriptedPeer.address), to: ScriptedPeer.hardware))
+                operation: 2, sender: (LonelyStack.peerHardware, LonelyStack.peer),
+                target: (LonelyStack.hardware, LonelyStack.address), to: LonelyStack.hardware))
         let flushed = peer.sent()
         #expect(flushed.count == 16)
-        #expect(flushed.allSatisfy { Array($0[0..<6]) == be48(ScriptedPeer.peerHardware) })
+        #expect(flushed.allSatisfy { Array($0[0..<6]) == be48(LonelyStack.peerHardware) })
     }
 
     @Test func waitingPacketsAreDroppedWhenNobodyAnswers() throws {
-        var peer = ScriptedPeer()
+        var peer = LonelyStack()
         let socket = try peer.stack.bindUDP(port: 9)
         let to = SocketAddress(IPAddress(IPv4Address(192, 168, 7, 77)), port: 9)
         let payload: [UInt8] = [1]
@@ -182,29 +182,29 @@ import Testing
     // MARK: RFC 5227
 
     @Test func rfc5227Section2_1ProbesComeBeforeUse() {
-        var peer = ScriptedPeer(configured: false) { $0.addressCheck = .beforeUse }
-        let network = IPv4Network(ScriptedPeer.address, prefixLength: 24)
+        var peer = LonelyStack(configured: false) { $0.addressCheck = .beforeUse }
+        let network = IPv4Network(LonelyStack.address, prefixLength: 24)
         peer.stack.configure(.static(IPv4Configuration(network, gateway: nil)), now: peer.now)
         #expect(seen(peer.stack.configuration == nil))
         peer.run(milliseconds: 12_000)
-        #expect(seen(peer.stack.configuration?.address == ScriptedPeer.address))
+        #expect(seen(peer.stack.configuration?.address == LonelyStack.address))
         let sent = peer.sent()
         #expect(sent.count == 5)
         for (index, frame) in sent.enumerated() {
-            let sender = index < 3 ? IPv4Address.any : ScriptedPeer.address
+            let sender = index < 3 ? IPv4Address.any : LonelyStack.address
             #expect(
                 frame
                     == Frames.arp(
-                        operation: 1, sender: (ScriptedPeer.hardware, sender),
-                        target: (0, ScriptedPeer.address), to: Frames.broadcast))
+                        operation: 1, sender: (LonelyStack.hardware, sender),
+                        target: (0, LonelyStack.address), to: Frames.broadcast))
         }
     }
 
     @Test func rfc5227Section2_4OneDefenceInTenSeconds() {
-        var peer = ScriptedPeer()
+        var peer = LonelyStack()
         let claim = Frames.arp(
-            operation: 1, sender: (0x0200_0000_0099, ScriptedPeer.address),
-            target: (0, ScriptedPeer.address), to: Frames.broadcast)
+            operation: 1, sender: (0x0200_0000_0099, LonelyStack.address),
+            target: (0, LonelyStack.address), to: Frames.broadcast)
         peer.receive(claim)
         #expect(seen(peer.sent().count == 1))
         peer.receive(claim)
@@ -218,15 +218,15 @@ import Testing
             if event == .addressConflict { conflicts += 1 }
         }
         #expect(conflicts == 1)
-        #expect(seen(peer.stack.configuration?.address == ScriptedPeer.address))
+        #expect(seen(peer.stack.configuration?.address == LonelyStack.address))
     }
 
     @Test func anothersProbeForOurAddressIsAnswered() {
-        var peer = ScriptedPeer()
+        var peer = LonelyStack()
         peer.receive(
             Frames.arp(
-                operation: 1, sender: (ScriptedPeer.peerHardware, .any),
-                target: (0, ScriptedPeer.address), to: Frames.broadcast))
+                operation: 1, sender: (LonelyStack.peerHardware, .any),
+                target: (0, LonelyStack.address), to: Frames.broadcast))
         let sent = peer.sent()
         #expect(sent.count == 1)
         #expect(sent.first.map { Array($0[20..<22]) } == [0, 2])

@@ -14,7 +14,7 @@ import Testing
     }
 
     @Test func everyLengthAndAlignmentAgreesWithTheNaiveSum() {
-        var random = SeededGenerator(seed: 1071)
+        var random = SeededRandom(seed: 1071)
         let bytes = random.bytes(300)
         for start in 0..<9 {
             for end in start..<min(start + 270, 300) {
@@ -37,7 +37,7 @@ import Testing
     }
 
     @Test func piecesAddUpToTheWhole() {
-        var random = SeededGenerator(seed: 2)
+        var random = SeededRandom(seed: 2)
         let bytes = random.bytes(1000)
         for _ in 0..<100 {
             let cut = Int(random.next() % 500) * 2
@@ -57,7 +57,7 @@ import Testing
     }
 
     @Test func rfc1624UpdateEqualsRecomputation() {
-        var random = SeededGenerator(seed: 1624)
+        var random = SeededRandom(seed: 1624)
         for _ in 0..<2000 {
             var bytes = random.bytes(20)
             let before = ~naiveSum(bytes)

@@ -40,7 +40,7 @@ struct ServerMessage {
     var type: UInt8
     var transaction: [UInt8]
     var your = DHCPTests.offered
-    var hardware = ScriptedPeer.hardware
+    var hardware = LonelyStack.hardware
     var options: [(UInt8, [UInt8])] = []
 
     init(_ type: UInt8, to message: ClientMessage) {
@@ -70,7 +70,7 @@ struct ServerMessage {
         let datagram = Frames.udp(
             from: (DHCPTests.server, 67), to: (destination, 68), payload)
         return Frames.ethernet(
-            to: hardware, from: ScriptedPeer.peerHardware, type: 0x0800,
+            to: hardware, from: LonelyStack.peerHardware, type: 0x0800,
             Frames.ipv4(
                 from: DHCPTests.server, to: destination, protocolNumber: 17, datagram))
     }

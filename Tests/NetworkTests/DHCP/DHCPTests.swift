@@ -9,28 +9,28 @@ import Testing
     static let offered = IPv4Address(192, 168, 7, 50)
 
     /// A client that has begun.
-    private func begin() -> ScriptedPeer {
-        var peer = ScriptedPeer(configured: false) { $0.hostName = Array("unikernel".utf8) }
+    private func begin() -> LonelyStack {
+        var peer = LonelyStack(configured: false) { $0.hostName = Array("unikernel".utf8) }
         peer.stack.configure(.dhcp, now: peer.now)
         return peer
     }
 
-    private func messages(_ peer: inout ScriptedPeer) -> [ClientMessage] {
+    private func messages(_ peer: inout LonelyStack) -> [ClientMessage] {
         peer.sent().compactMap { ClientMessage(frame: $0) }
     }
 
     private func answer(
-        _ peer: inout ScriptedPeer, _ message: ServerMessage, broadcast: Bool = false
+        _ peer: inout LonelyStack, _ message: ServerMessage, broadcast: Bool = false
     ) {
         peer.receive(
             message.frame(
                 to: broadcast ? .broadcast : message.your,
-                hardware: broadcast ? Frames.broadcast : ScriptedPeer.hardware))
+                hardware: broadcast ? Frames.broadcast : LonelyStack.hardware))
     }
 
     /// Runs discover, offer, request and ack.
     private func bind(
-        _ peer: inout ScriptedPeer, broadcast: Bool = false,
+        _ peer: inout LonelyStack, broadcast: Bool = false,
         _ change: (inout ServerMessage) -> Void = { _ in }
     ) throws {
         let discover = try #require(seen(messages(&peer).last))
@@ -54,7 +54,7 @@ import Testing
         #expect(discovers.count == 1)
         #expect(discover.source == .any && discover.destination == .broadcast)
         #expect(discover.options[12] == Array("unikernel".utf8))
-        #expect(discover.options[61] == [1] + be48(ScriptedPeer.hardware))
+        #expect(discover.options[61] == [1] + be48(LonelyStack.hardware))
         #expect(discover.options[50] == nil && discover.options[54] == nil)
         answer(&peer, ServerMessage(2, to: discover), broadcast: broadcast)
         let request = try #require(seen(messages(&peer).first))
@@ -185,7 +185,7 @@ import Testing
         peer.receive(
             Frames.arp(
                 operation: 2, sender: (0x0200_0000_0055, Self.offered),
-                target: (ScriptedPeer.hardware, .any), to: ScriptedPeer.hardware))
+                target: (LonelyStack.hardware, .any), to: LonelyStack.hardware))
         #expect(seen(peer.stack.configuration == nil))
         let decline = try #require(seen(messages(&peer).last))
         #expect(decline.type == 4)
@@ -272,7 +272,7 @@ import Testing
     }
 
     @Test func mutatedMessagesNeverTrap() throws {
-        var random = SeededGenerator(seed: 2131)
+        var random = SeededRandom(seed: 2131)
         var peer = begin()
         let discover = try #require(seen(messages(&peer).first))
         let good = ServerMessage(2, to: discover).payload
@@ -288,7 +288,7 @@ import Testing
     }
 }
 
-extension ScriptedPeer {
+extension LonelyStack {
     /// Makes the DHCP server a known neighbour.
     mutating func introduceServer() {
         receive(

@@ -5,7 +5,7 @@ import Testing
 @testable import SwiftletNetwork
 
 @Suite struct FuzzTests {
-    private func mutate(_ frame: inout [UInt8], _ random: inout SeededGenerator) {
+    private func mutate(_ frame: inout [UInt8], _ random: inout SeededRandom) {
         let choice = random.next()
         for _ in 0..<(choice & 3) + 1 {
             let place = Int(random.next() % UInt64(frame.count))
@@ -26,7 +26,7 @@ import Testing
 
     @Test(arguments: [1 as UInt64, 2, 3, 4])
     func mutatedFramesNeitherTrapNorGrow(seed: UInt64) {
-        var random = SeededGenerator(seed: seed)
+        var random = SeededRandom(seed: seed)
         var harness = FuzzHarness(dhcp: seed == 4, offloads: seed == 3)
         for round in 0..<60_000 {
             var frame = SeedCorpus.frames[Int(random.next() % UInt64(SeedCorpus.frames.count))]
@@ -59,7 +59,7 @@ import Testing
     }
 
     @Test func randomOctetsAreHarmless() {
-        var random = SeededGenerator(seed: 99)
+        var random = SeededRandom(seed: 99)
         var harness = FuzzHarness()
         for _ in 0..<20_000 {
             let bytes = random.bytes(Int(random.next() % 80))
@@ -68,7 +68,7 @@ import Testing
     }
 
     @Test func theFuzzerEntryRunsMutatedScripts() {
-        var random = SeededGenerator(seed: 7)
+        var random = SeededRandom(seed: 7)
         let script = SeedCorpus.script
         #expect(seen(fuzzNetworkStack(script.span.bytes)) > 3)
         for _ in 0..<200 {

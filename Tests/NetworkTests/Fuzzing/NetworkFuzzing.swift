@@ -37,10 +37,10 @@ struct FuzzHarness: ~Copyable {
     init(dhcp: Bool = false, offloads: Bool = false) {
         stack = NetworkStack(
             device: SimulatedDevice(
-                hardwareAddress: ScriptedPeer.hardware, offloads: offloads),
+                hardwareAddress: LonelyStack.hardware, offloads: offloads),
             secret: (1, 2))
-        let network = IPv4Network(ScriptedPeer.address, prefixLength: 24)
-        let configuration = IPv4Configuration(network, gateway: ScriptedPeer.peer)
+        let network = IPv4Network(LonelyStack.address, prefixLength: 24)
+        let configuration = IPv4Configuration(network, gateway: LonelyStack.peer)
         stack.configure(dhcp ? .dhcp : .static(configuration), now: now)
         socket = try? stack.bindUDP(port: 53)
         listener = try? stack.listen(port: 80, backlog: 8)
@@ -56,7 +56,7 @@ struct FuzzHarness: ~Copyable {
             stack.poll(now: now)
         case 5:
             if let socket {
-                let to = SocketAddress(IPAddress(ScriptedPeer.peer), port: 53)
+                let to = SocketAddress(IPAddress(LonelyStack.peer), port: 53)
                 try? stack.sendUDP(socket, bytes, to: to, now: now)
             }
         case 6:

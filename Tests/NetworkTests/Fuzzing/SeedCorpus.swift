@@ -3,12 +3,12 @@
 import SwiftletNetwork
 
 enum SeedCorpus {
-    private static let own = ScriptedPeer.address
-    private static let peer = ScriptedPeer.peer
+    private static let own = LonelyStack.address
+    private static let peer = LonelyStack.peer
 
     static func ethernet(_ packet: [UInt8], group: Bool = false) -> [UInt8] {
         Frames.ethernet(
-            to: group ? Frames.broadcast : ScriptedPeer.hardware, from: ScriptedPeer.peerHardware,
+            to: group ? Frames.broadcast : LonelyStack.hardware, from: LonelyStack.peerHardware,
             type: 0x0800, packet)
     }
 
@@ -35,11 +35,11 @@ enum SeedCorpus {
             from: own, to: peer, protocolNumber: 17, Array(datagram[0..<8]))
         var frames: [[UInt8]] = [
             Frames.arp(
-                operation: 1, sender: (ScriptedPeer.peerHardware, peer), target: (0, own),
+                operation: 1, sender: (LonelyStack.peerHardware, peer), target: (0, own),
                 to: Frames.broadcast),
             Frames.arp(
-                operation: 2, sender: (ScriptedPeer.peerHardware, peer),
-                target: (ScriptedPeer.hardware, own), to: ScriptedPeer.hardware),
+                operation: 2, sender: (LonelyStack.peerHardware, peer),
+                target: (LonelyStack.hardware, own), to: LonelyStack.hardware),
             packet(1, Frames.icmp(type: 8, code: 0, rest: 1, [1, 2, 3, 4, 5])),
             packet(1, Frames.icmp(type: 3, code: 3, quotedUDP)),
             packet(1, Frames.icmp(type: 3, code: 4, rest: 1000, quoted)),

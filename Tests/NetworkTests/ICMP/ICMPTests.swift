@@ -6,18 +6,18 @@ import Testing
 
 @Suite struct ICMPTests {
     private func ping(
-        _ peer: inout ScriptedPeer, _ payload: [UInt8], to: IPv4Address = ScriptedPeer.address
+        _ peer: inout LonelyStack, _ payload: [UInt8], to: IPv4Address = LonelyStack.address
     ) {
         peer.receivePacket(
             Frames.ipv4(
-                from: ScriptedPeer.peer, to: to, protocolNumber: 1,
+                from: LonelyStack.peer, to: to, protocolNumber: 1,
                 Frames.icmp(type: 8, code: 0, rest: 0xABCD_0001, payload)),
-            to: to == ScriptedPeer.address ? ScriptedPeer.hardware : Frames.broadcast)
+            to: to == LonelyStack.address ? LonelyStack.hardware : Frames.broadcast)
     }
 
     @Test func rfc792EchoIsAnsweredWithTheSameData() {
-        var random = SeededGenerator(seed: 792)
-        var peer = ScriptedPeer()
+        var random = SeededRandom(seed: 792)
+        var peer = LonelyStack()
         peer.introducePeer()
         for length in [0, 1, 56, 57, 1472] {
             let payload = random.bytes(length)
@@ -29,16 +29,16 @@ import Testing
                 Array(reply[34...]) == Frames.icmp(type: 0, code: 0, rest: 0xABCD_0001, payload))
             #expect(
                 seen(
-                    Array(reply[26..<34]) == be32(ScriptedPeer.address.bits)
-                        + be32(ScriptedPeer.peer.bits)))
+                    Array(reply[26..<34]) == be32(LonelyStack.address.bits)
+                        + be32(LonelyStack.peer.bits)))
             #expect(naiveSum(reply[14..<34]) == 0xFFFF)
-            #expect(Array(reply[0..<6]) == be48(ScriptedPeer.peerHardware))
+            #expect(Array(reply[0..<6]) == be48(LonelyStack.peerHardware))
         }
         #expect(seen(peer.stack.statistics.echoRepliesSent == 5))
     }
 
     @Test func rfc1122Section3_2_2_6EchoToBroadcastIsIgnored() {
-        var peer = ScriptedPeer()
+        var peer = LonelyStack()
         peer.introducePeer()
         ping(&peer, [1], to: .broadcast)
         ping(&peer, [1], to: IPv4Address(192, 168, 7, 255))
@@ -46,7 +46,7 @@ import Testing
     }
 
     @Test func echoesAreBounded() {
-        var peer = ScriptedPeer {
+        var peer = LonelyStack {
             $0.echoesPerSecond = 10
             $0.echoBurst = 5
         }
@@ -60,23 +60,23 @@ import Testing
     }
 
     @Test func wrongChecksumsAreDropped() {
-        var peer = ScriptedPeer()
+        var peer = LonelyStack()
         peer.introducePeer()
         var message = Frames.icmp(type: 8, code: 0, [1, 2, 3])
         message[9] ^= 1
         peer.receivePacket(
             Frames.ipv4(
-                from: ScriptedPeer.peer, to: ScriptedPeer.address, protocolNumber: 1, message))
+                from: LonelyStack.peer, to: LonelyStack.address, protocolNumber: 1, message))
         #expect(seen(peer.sent().isEmpty))
         #expect(seen(peer.stack.statistics.droppedChecksums == 1))
     }
 
     @Test func rfc1122Section4_1_3_1ClosedPortsAreReported() {
-        var peer = ScriptedPeer()
+        var peer = LonelyStack()
         peer.introducePeer()
         let packet = Frames.ipv4(
-            from: ScriptedPeer.peer, to: ScriptedPeer.address, protocolNumber: 17,
-            Frames.udp(from: (ScriptedPeer.peer, 4), to: (ScriptedPeer.address, 5), [1, 2, 3]))
+            from: LonelyStack.peer, to: LonelyStack.address, protocolNumber: 17,
+            Frames.udp(from: (LonelyStack.peer, 4), to: (LonelyStack.address, 5), [1, 2, 3]))
         peer.receivePacket(packet)
         let sent = peer.sent()
         #expect(sent.count == 1)
@@ -86,10 +86,10 @@ import Testing
     }
 
     @Test func protocolsThatAreNotSpokenAreReported() {
-        var peer = ScriptedPeer()
+        var peer = LonelyStack()
         peer.introducePeer()
         let packet = Frames.ipv4(
-            from: ScriptedPeer.peer, to: ScriptedPeer.address, protocolNumber: 132, [1, 2])
+            from: LonelyStack.peer, to: LonelyStack.address, protocolNumber: 132, [1, 2])
         peer.receivePacket(packet)
         #expect(
             seen(
@@ -98,51 +98,51 @@ import Testing
     }
 
     @Test func rfc1122Section3_2_2NoErrorsAboutGroupsOrErrors() {
-        var peer = ScriptedPeer()
+        var peer = LonelyStack()
         peer.introducePeer()
-        let datagram = Frames.udp(from: (ScriptedPeer.peer, 4), to: (.broadcast, 5), [1])
+        let datagram = Frames.udp(from: (LonelyStack.peer, 4), to: (.broadcast, 5), [1])
         peer.receivePacket(
             Frames.ipv4(
-                from: ScriptedPeer.peer, to: .broadcast, protocolNumber: 17, datagram),
+                from: LonelyStack.peer, to: .broadcast, protocolNumber: 17, datagram),
             to: Frames.broadcast)
         // A unicast address in a broadcast frame.
         peer.receivePacket(
             Frames.ipv4(
-                from: ScriptedPeer.peer, to: ScriptedPeer.address, protocolNumber: 17, datagram),
+                from: LonelyStack.peer, to: LonelyStack.address, protocolNumber: 17, datagram),
             to: Frames.broadcast)
         let quoted = Frames.ipv4(
-            from: ScriptedPeer.address, to: ScriptedPeer.peer, protocolNumber: 99,
+            from: LonelyStack.address, to: LonelyStack.peer, protocolNumber: 99,
             [0, 1, 2, 3, 4, 5, 6, 7])
         peer.receivePacket(
             Frames.ipv4(
-                from: ScriptedPeer.peer, to: ScriptedPeer.address, protocolNumber: 1,
+                from: LonelyStack.peer, to: LonelyStack.address, protocolNumber: 1,
                 Frames.icmp(type: 3, code: 3, quoted)))
         #expect(seen(peer.sent().isEmpty))
     }
 
     @Test func errorsAreBounded() {
-        var peer = ScriptedPeer { $0.errorBurst = 7 }
+        var peer = LonelyStack { $0.errorBurst = 7 }
         peer.introducePeer()
         for port in 1..<200 {
             peer.receivePacket(
                 Frames.ipv4(
-                    from: ScriptedPeer.peer, to: ScriptedPeer.address, protocolNumber: 17,
-                    Frames.udp(from: (ScriptedPeer.peer, 4), to: (ScriptedPeer.address, port), [])))
+                    from: LonelyStack.peer, to: LonelyStack.address, protocolNumber: 17,
+                    Frames.udp(from: (LonelyStack.peer, 4), to: (LonelyStack.address, port), [])))
         }
         #expect(seen(peer.sent().count == 7))
     }
 
     @Test func rfc1122Section4_1_3_3TheSocketLearnsOfUnreachablePorts() throws {
-        var peer = ScriptedPeer()
+        var peer = LonelyStack()
         peer.introducePeer()
         let socket = try peer.stack.bindUDP(port: 777)
-        let to = SocketAddress(IPAddress(ScriptedPeer.peer), port: 778)
+        let to = SocketAddress(IPAddress(LonelyStack.peer), port: 778)
         let payload: [UInt8] = [1, 2]
         try peer.stack.sendUDP(socket, payload.span.bytes, to: to, now: peer.now)
         let sent = Array(peer.sent()[0][14...])
         peer.receivePacket(
             Frames.ipv4(
-                from: ScriptedPeer.peer, to: ScriptedPeer.address, protocolNumber: 1,
+                from: LonelyStack.peer, to: LonelyStack.address, protocolNumber: 1,
                 Frames.icmp(type: 3, code: 3, Array(sent[0..<28]))))
         #expect(seen(peer.stack.takeUnreachableUDP(socket) == to))
         #expect(seen(peer.stack.takeUnreachableUDP(socket) == nil))

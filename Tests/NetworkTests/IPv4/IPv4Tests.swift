@@ -56,7 +56,7 @@ import Testing
     }
 
     @Test func writtenHeadersEqualIndependentOnes() {
-        var random = SeededGenerator(seed: 791)
+        var random = SeededRandom(seed: 791)
         for _ in 0..<300 {
             let from = IPv4Address(bits: UInt32(truncatingIfNeeded: random.next()))
             let to = IPv4Address(bits: UInt32(truncatingIfNeeded: random.next()))
@@ -77,31 +77,31 @@ import Testing
     }
 
     @Test func rfc1122Section3_2_1_3SourcesThatAreNoHostAreDropped() {
-        var peer = ScriptedPeer()
+        var peer = LonelyStack()
         let echo = Frames.icmp(type: 8, code: 0, [1])
         let sources = [
             IPv4Address(0, 0, 0, 0), IPv4Address(127, 0, 0, 1), IPv4Address(224, 0, 0, 1),
-            IPv4Address(255, 255, 255, 255), IPv4Address(192, 168, 7, 255), ScriptedPeer.address,
+            IPv4Address(255, 255, 255, 255), IPv4Address(192, 168, 7, 255), LonelyStack.address,
         ]
         for source in sources {
             peer.receivePacket(
-                Frames.ipv4(from: source, to: ScriptedPeer.address, protocolNumber: 1, echo))
+                Frames.ipv4(from: source, to: LonelyStack.address, protocolNumber: 1, echo))
         }
         #expect(seen(peer.sent().isEmpty))
         #expect(seen(peer.stack.statistics.droppedIPv4Headers == UInt64(sources.count)))
     }
 
     @Test func rfc1122Section3_2_1_1OthersPacketsAreDropped() {
-        var peer = ScriptedPeer()
+        var peer = LonelyStack()
         let echo = Frames.icmp(type: 8, code: 0, [1])
-        for to in [IPv4Address(192, 168, 7, 11), IPv4Address(127, 0, 0, 1), ScriptedPeer.stranger] {
+        for to in [IPv4Address(192, 168, 7, 11), IPv4Address(127, 0, 0, 1), LonelyStack.stranger] {
             peer.receivePacket(
-                Frames.ipv4(from: ScriptedPeer.peer, to: to, protocolNumber: 1, echo))
+                Frames.ipv4(from: LonelyStack.peer, to: to, protocolNumber: 1, echo))
         }
         // A frame for another station.
         peer.receivePacket(
             Frames.ipv4(
-                from: ScriptedPeer.peer, to: ScriptedPeer.address, protocolNumber: 1, echo),
+                from: LonelyStack.peer, to: LonelyStack.address, protocolNumber: 1, echo),
             to: 0x0200_0000_0077)
         #expect(seen(peer.sent().isEmpty))
         #expect(seen(peer.stack.statistics.droppedNotForUs == 4))
@@ -188,7 +188,7 @@ import Testing
     }
 
     @Test func whatIsWrittenIsReadBack() {
-        var random = SeededGenerator(seed: 5)
+        var random = SeededRandom(seed: 5)
         for index in 0..<2000 {
             var bits = UInt32(truncatingIfNeeded: random.next())
             if index % 2 == 0 { bits &= 0x0F0F_6300 | UInt32(index % 256) }

@@ -35,7 +35,7 @@ import Testing
     }
 
     @Test func everyOrderOfThreeFragmentsGivesTheDatagram() {
-        var random = SeededGenerator(seed: 3)
+        var random = SeededRandom(seed: 3)
         let payload = random.bytes(100)
         let pieces: [Piece] = [(0, 40, true), (40, 40, true), (80, 20, false)]
         let orders = [[0, 1, 2], [0, 2, 1], [1, 0, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0]]
@@ -51,7 +51,7 @@ import Testing
     }
 
     @Test func duplicatesChangeNothing() {
-        var random = SeededGenerator(seed: 4)
+        var random = SeededRandom(seed: 4)
         let payload = random.bytes(64)
         var reassembly = Reassembly()
         let outcomes = feed(
@@ -61,7 +61,7 @@ import Testing
     }
 
     @Test func rfc5722OverlapsKillTheDatagram() {
-        var random = SeededGenerator(seed: 5)
+        var random = SeededRandom(seed: 5)
         let payload = random.bytes(128)
         let attacks: [[Piece]] = [
             [(0, 32, true), (24, 32, true)], [(24, 32, true), (0, 32, true)],
@@ -125,7 +125,7 @@ import Testing
     }
 
     @Test func theLargestDatagramIsReassembled() {
-        var random = SeededGenerator(seed: 6)
+        var random = SeededRandom(seed: 6)
         let payload = random.bytes(65_515)
         var pieces: [Piece] = []
         for offset in stride(from: 0, to: 65_515, by: 1480) {
@@ -138,17 +138,17 @@ import Testing
     }
 
     @Test func aFragmentedDatagramReachesItsSocket() throws {
-        var peer = ScriptedPeer()
-        var random = SeededGenerator(seed: 7)
+        var peer = LonelyStack()
+        var random = SeededRandom(seed: 7)
         let payload = random.bytes(3000)
         let socket = try peer.stack.bindUDP(port: 99)
         let datagram = Frames.udp(
-            from: (ScriptedPeer.peer, 5), to: (ScriptedPeer.address, 99), payload)
+            from: (LonelyStack.peer, 5), to: (LonelyStack.address, 99), payload)
         for offset in [1480, 0, 2960] {
             let end = min(datagram.count, offset + 1480)
             peer.receivePacket(
                 Frames.ipv4(
-                    from: ScriptedPeer.peer, to: ScriptedPeer.address, protocolNumber: 17,
+                    from: LonelyStack.peer, to: LonelyStack.address, protocolNumber: 17,
                     Array(datagram[offset..<end]),
                     fragment: (end < datagram.count ? 0x2000 : 0) | offset / 8))
         }

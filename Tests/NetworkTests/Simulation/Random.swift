@@ -1,6 +1,6 @@
 // Random numbers from a seed (SplitMix64), so that every failure can be run again.
 
-struct SeededGenerator: RandomNumberGenerator {
+struct SeededRandom: RandomNumberGenerator {
     private var state: UInt64
 
     init(seed: UInt64) {

@@ -36,7 +36,7 @@ struct SimulatedLink: ~Copyable {
     var right: NetworkStack<SimulatedDevice>
     var quality: LinkQuality
     private(set) var now = Instant(nanoseconds: 1_000_000_000)
-    private var generator: SeededGenerator
+    private var generator: SeededRandom
     /// A binary heap by arrival.
     private var flights: [Flight] = []
     private var serial: UInt64 = 0
@@ -50,7 +50,7 @@ struct SimulatedLink: ~Copyable {
         configuration: NetworkConfiguration = NetworkConfiguration()
     ) {
         self.quality = quality
-        generator = SeededGenerator(seed: seed)
+        generator = SeededRandom(seed: seed)
         left = NetworkStack(
             device: SimulatedDevice(hardwareAddress: Self.leftHardware, mtu: mtu),
             configuration: configuration, secret: (generator.next(), generator.next()))

@@ -30,7 +30,7 @@ import Testing
         link.configure()
         let client = try link.left.bindUDP(port: 1000)
         let server = try link.right.bindUDP(port: 2000)
-        var random = SeededGenerator(seed: seed)
+        var random = SeededRandom(seed: seed)
         var sent: Set<[UInt8]> = []
         var received = 0
         let to = SocketAddress(IPAddress(SimulatedLink.rightAddress), port: 2000)

@@ -9,40 +9,40 @@ import Testing
         _ payload: [UInt8], to port: Int = 53, from: Int = 4000
     ) -> [UInt8] {
         Frames.ipv4(
-            from: ScriptedPeer.peer, to: ScriptedPeer.address, protocolNumber: 17,
-            Frames.udp(from: (ScriptedPeer.peer, from), to: (ScriptedPeer.address, port), payload))
+            from: LonelyStack.peer, to: LonelyStack.address, protocolNumber: 17,
+            Frames.udp(from: (LonelyStack.peer, from), to: (LonelyStack.address, port), payload))
     }
 
     @Test(arguments: [false, true]) func rfc768WhatIsSentIsAWellFormedDatagram(
         offloads: Bool
     ) throws {
-        var peer = ScriptedPeer(offloads: offloads)
+        var peer = LonelyStack(offloads: offloads)
         peer.introducePeer()
-        var random = SeededGenerator(seed: 768)
+        var random = SeededRandom(seed: 768)
         let socket = try peer.stack.bindUDP(port: 4000)
         for length in [0, 1, 2, 511, 1472] {
             let payload = random.bytes(length)
             try peer.stack.sendUDP(
                 socket, payload.span.bytes,
-                to: SocketAddress(IPAddress(ScriptedPeer.peer), port: 53), now: peer.now)
+                to: SocketAddress(IPAddress(LonelyStack.peer), port: 53), now: peer.now)
             let frame = try #require(seen(peer.sent().first))
             #expect(
                 seen(
                     Array(frame[34...])
                         == Frames.udp(
-                            from: (ScriptedPeer.address, 4000), to: (ScriptedPeer.peer, 53), payload
+                            from: (LonelyStack.address, 4000), to: (LonelyStack.peer, 53), payload
                         )))
         }
         let long = [UInt8](repeating: 0, count: 1473)
         #expect(throws: UDPError.tooLong) {
             try peer.stack.sendUDP(
                 socket, long.span.bytes,
-                to: SocketAddress(IPAddress(ScriptedPeer.peer), port: 53), now: peer.now)
+                to: SocketAddress(IPAddress(LonelyStack.peer), port: 53), now: peer.now)
         }
     }
 
     @Test func rfc768LengthAndChecksumAreChecked() throws {
-        var peer = ScriptedPeer()
+        var peer = LonelyStack()
         let socket = try peer.stack.bindUDP(port: 53)
         let good = datagram([1, 2, 3, 4])
         for (index, value) in [(24, UInt8(0xFF)), (25, 7), (25, 13), (28, 9), (27, 1)] {
@@ -61,13 +61,13 @@ import Testing
         verified[27] ^= 0x10
         peer.receive(
             Frames.ethernet(
-                to: ScriptedPeer.hardware, from: ScriptedPeer.peerHardware, type: 0x0800, verified),
+                to: LonelyStack.hardware, from: LonelyStack.peerHardware, type: 0x0800, verified),
             verified: true)
         #expect(seen(peer.stack.receivedCountUDP(socket) == 2))
     }
 
     @Test func eventsCoalesceAndClosedSocketsAreSilent() throws {
-        var peer = ScriptedPeer()
+        var peer = LonelyStack()
         while peer.stack.nextEvent() != nil {}
         let socket = try peer.stack.bindUDP(port: 53)
         for _ in 0..<5 { peer.receivePacket(datagram([1])) }
@@ -81,7 +81,7 @@ import Testing
             let payload: [UInt8] = []
             try peer.stack.sendUDP(
                 socket, payload.span.bytes,
-                to: SocketAddress(IPAddress(ScriptedPeer.peer), port: 53), now: peer.now)
+                to: SocketAddress(IPAddress(LonelyStack.peer), port: 53), now: peer.now)
         }
         let next = try peer.stack.bindUDP(port: 53)
         #expect(next != socket && next.slot == socket.slot)
@@ -123,7 +123,7 @@ import Testing
         local: IPAddress(IPv4Address(5, 6, 7, 8)))
 
     @Test(arguments: [1 as UInt64, 2, 3, 4]) func theQueueAgreesWithAModel(seed: UInt64) {
-        var random = SeededGenerator(seed: seed)
+        var random = SeededRandom(seed: seed)
         var queue = DatagramQueue(maximumOctets: 16_384, maximumCount: 40)
         var model: [[UInt8]] = []
         for _ in 0..<4000 {
@@ -156,7 +156,7 @@ import Testing
     }
 
     @Test func aFloodOverflowsOneQueueOnly() throws {
-        var peer = ScriptedPeer()
+        var peer = LonelyStack()
         let flooded = try peer.stack.bindUDP(port: 53)
         let other = try peer.stack.bindUDP(port: 54)
         let payload = [UInt8](repeating: 1, count: 1000)

@@ -57,14 +57,14 @@ struct DHCPMessage {
     ) {
         var offset = 0
         while offset < bytes.byteCount {
-            let code = bytes.number8(at: offset)
+            let code = bytes.octet(at: offset)
             if code == 255 { return }
             if code == 0 {
                 offset += 1
                 continue
             }
             guard offset + 1 < bytes.byteCount else { return }
-            let length = Int(bytes.number8(at: offset + 1))
+            let length = Int(bytes.octet(at: offset + 1))
             guard offset + 2 + length <= bytes.byteCount else { return }
             let value = bytes.extracting(offset + 2..<offset + 2 + length)
             offset += 2 + length
@@ -73,8 +73,8 @@ struct DHCPMessage {
             case 3: router = router ?? Self.address(value)
             case 6: if nameServers.isEmpty { readNameServers(value) }
             case 51: leaseSeconds = leaseSeconds ?? Self.number(value)
-            case 52: if length == 1 { overload = value.number8(at: 0) }
-            case 53: if length == 1 { kind = kind ?? value.number8(at: 0) }
+            case 52: if length == 1 { overload = value.octet(at: 0) }
+            case 53: if length == 1 { kind = kind ?? value.octet(at: 0) }
             case 54: server = server ?? Self.address(value)
             case 58: renewalSeconds = renewalSeconds ?? Self.number(value)
             case 59: rebindingSeconds = rebindingSeconds ?? Self.number(value)

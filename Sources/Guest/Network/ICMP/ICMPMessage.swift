@@ -44,20 +44,20 @@ struct ICMPError {
     init?(_ message: RawSpan) {
         let start = ICMP.headerLength
         guard message.byteCount >= start + IPv4Header.length + 8,
-            ICMP.isError(message.number8(at: 0))
+            ICMP.isError(message.octet(at: 0))
         else { return nil }
-        let versionAndLength = message.number8(at: start)
+        let versionAndLength = message.octet(at: start)
         let headerLength = Int(versionAndLength & 0x0F) * 4
         guard versionAndLength >> 4 == 4, headerLength >= IPv4Header.length,
             message.byteCount >= start + headerLength + 8,
             // A later fragment has no ports to quote.
             message.number16(at: start + 6) & 0x1FFF == 0
         else { return nil }
-        type = message.number8(at: 0)
-        code = message.number8(at: 1)
+        type = message.octet(at: 0)
+        code = message.octet(at: 1)
         nextHopMTU = Int(message.number16(at: 6))
         totalLength = Int(message.number16(at: start + 2))
-        protocolNumber = message.number8(at: start + 9)
+        protocolNumber = message.octet(at: start + 9)
         source = IPv4Address(bits: message.number32(at: start + 12))
         destination = IPv4Address(bits: message.number32(at: start + 16))
         sourcePort = message.number16(at: start + headerLength)

@@ -86,7 +86,7 @@ private struct DecimalReader {
     var offset = 0
 
     mutating func skip(_ octet: UInt8, in text: RawSpan) -> Bool {
-        guard offset < text.byteCount, text.number8(at: offset) == octet else { return false }
+        guard offset < text.byteCount, text.octet(at: offset) == octet else { return false }
         offset += 1
         return true
     }
@@ -95,12 +95,12 @@ private struct DecimalReader {
         let start = offset
         var value: UInt32 = 0
         while offset < text.byteCount, offset - start < 3 {
-            let digit = text.number8(at: offset) &- 0x30
+            let digit = text.octet(at: offset) &- 0x30
             guard digit < 10 else { break }
             value = value * 10 + UInt32(digit)
             offset += 1
         }
-        let leadingZero = offset - start > 1 && text.number8(at: start) == 0x30
+        let leadingZero = offset - start > 1 && text.octet(at: start) == 0x30
         return offset == start || leadingZero || value > limit ? nil : value
     }
 

@@ -70,7 +70,7 @@ struct IPv4Header {
         guard sum.folded == 0xFFFF else { return false }
         var offset = length
         while offset < header.byteCount {
-            let kind = header.number8(at: offset)
+            let kind = header.octet(at: offset)
             if kind == 0 { return true }
             if kind == 1 {
                 offset += 1
@@ -78,7 +78,7 @@ struct IPv4Header {
             }
             let isSourceRoute = kind == 131 || kind == 137
             guard !isSourceRoute, offset + 1 < header.byteCount else { return false }
-            let optionLength = Int(header.number8(at: offset + 1))
+            let optionLength = Int(header.octet(at: offset + 1))
             guard optionLength >= 2, offset + optionLength <= header.byteCount else {
                 return false
             }

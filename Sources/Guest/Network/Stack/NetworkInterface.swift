@@ -34,9 +34,6 @@ public struct NetworkInterface<Device: NetworkDevice & ~Copyable>: ~Copyable {
     var pathMTU = PathMTUCache()
     /// The time of the call that the stack is in: output has no other way to know.
     var now = Instant(nanoseconds: 0)
-    /// A segment was refused for want of a hardware address, or of room in the card.
-    var isBlockedOnARP = false
-    var isBlockedOnDevice = false
 
     /// The last destination that was resolved, so that a stream of packets looks nothing up.
     private var lastDestination = IPv4Address.any
@@ -167,11 +164,10 @@ public struct NetworkInterface<Device: NetworkDevice & ~Copyable>: ~Copyable {
         case .unreachable:
             return .unreachable
         case .loopback:
-            guard loopback.count < Self.maximumLoopback else {
+            guard queueLoopback(packet, fill) else {
                 statistics.droppedQueueFull &+= 1
                 return .busy
             }
-            loopback.append(packet.bytes(fill))
             return .sent
         case .waits(let neighbour):
             guard waiting.count < Self.maximumWaiting else {
@@ -237,9 +233,12 @@ public struct NetworkInterface<Device: NetworkDevice & ~Copyable>: ~Copyable {
         return packets
     }
 
-    mutating func queueLoopback(_ packet: [UInt8]) -> Bool {
+    /// Queues a packet to ourselves; false if too many wait already.
+    mutating func queueLoopback(
+        _ packet: OutgoingPacket, _ fill: (inout MutableRawSpan) -> Void
+    ) -> Bool {
         guard loopback.count < Self.maximumLoopback else { return false }
-        loopback.append(packet)
+        loopback.append(packet.bytes(fill))
         return true
     }
 

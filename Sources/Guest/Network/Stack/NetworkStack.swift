@@ -57,13 +57,8 @@ public struct NetworkStack<Device: NetworkDevice & ~Copyable>: ~Copyable {
     var errorLimit: RateLimit
     var addressChanged = false
     var addressConflict = false
-    /// When a send that the card had no room for is tried again.
-    var retryDeadline = Instant.never
     let addressCheck: AddressCheck
     private let inPlace = InPlace()
-
-    /// How long a full card is left alone before the next try, unless `poll` comes earlier.
-    static var retryInterval: UInt64 { 1_000_000 }
 
     /// - Parameter secret: random octets that nobody else knows: they key sequence numbers, ports
     ///   and identifiers.
@@ -112,8 +107,7 @@ public struct NetworkStack<Device: NetworkDevice & ~Copyable>: ~Copyable {
         var deadline = min(tcp.nextDeadline, interface.arp.nextDeadline)
         deadline = min(deadline, reassembly.nextDeadline)
         deadline = min(deadline, defence.nextDeadline)
-        deadline = min(deadline, dhcp.nextDeadline)
-        return min(deadline, retryDeadline)
+        return min(deadline, dhcp.nextDeadline)
     }
 
     /// Does what is due, and tries again what the card had no room for.
@@ -125,9 +119,6 @@ public struct NetworkStack<Device: NetworkDevice & ~Copyable>: ~Copyable {
         if defence.nextDeadline <= now { pollDefence(now: now) }
         if interface.hasLoopback { receiveLoopback(now: now) }
         tcp.poll(now: now, output: &interface)
-        interface.isBlockedOnDevice = false
-        retryDeadline = .never
-        noteBlocked()
     }
 
     /// The next thing to tell the sleepers; nil: nothing more. Drain it after each batch.
@@ -143,13 +134,6 @@ public struct NetworkStack<Device: NetworkDevice & ~Copyable>: ~Copyable {
             return .addressConflict
         }
         return nil
-    }
-
-    /// Sees to it that what the card refused is tried again soon.
-    @inline(__always) mutating func noteBlocked() {
-        if interface.isBlockedOnDevice, retryDeadline == .never {
-            retryDeadline = interface.now.advanced(by: Self.retryInterval)
-        }
     }
 
     // MARK: ARP

@@ -27,7 +27,6 @@ extension NetworkStack where Device: ~Copyable {
         } else {
             interface.statistics.droppedFrames &+= 1
         }
-        noteBlocked()
     }
 
     // MARK: ARP
@@ -67,13 +66,10 @@ extension NetworkStack where Device: ~Copyable {
         }
     }
 
-    /// Sends what waited for a neighbour.
+    /// Sends what waited for a neighbour. TCP's own timers bring its segments again.
     private mutating func resolved(_ neighbour: IPv4Address, hardware: UInt64, now: Instant) {
         interface.sendWaiting(for: neighbour, hardware: hardware)
-        if interface.isBlockedOnARP {
-            interface.isBlockedOnARP = false
-            tcp.poll(now: now, output: &interface)
-        }
+        tcp.poll(now: now, output: &interface)
     }
 
     // MARK: IPv4

@@ -14,7 +14,7 @@ extension NetworkStack where Device: ~Copyable {
             interface.statistics.droppedChecksums &+= 1
             return
         }
-        if message.number8(at: 0) == ICMP.echo, message.number8(at: 1) == 0 {
+        if message.octet(at: 0) == ICMP.echo, message.octet(at: 1) == 0 {
             // Echoes to groups may be ignored, and are: they are how smurfs work
             // (RFC 1122 §3.2.2.6).
             if isUnicast { answerEcho(message, header, now: now) }

@@ -7,7 +7,7 @@ extension NetworkInterface: SegmentOutput where Device: ~Copyable {
     private static var checksumOffset: Int { 16 }
 
     /// Sends one TCP segment. False if the card has no room or the neighbour's hardware address is
-    /// not known yet: the stack lets TCP try again when that has changed. A segment that no route
+    /// not known yet: TCP tries again a little later. A segment that no route
     /// leads to is dropped, as the network would: TCP's timers find out.
     public mutating func sendSegment(
         from: IPAddress, to: IPAddress, length: Int, fill: (inout MutableRawSpan) -> Void
@@ -31,7 +31,6 @@ extension NetworkInterface: SegmentOutput where Device: ~Copyable {
         case .unreachable:
             return true
         case .waits:
-            isBlockedOnARP = true
             return false
         }
     }
@@ -71,11 +70,7 @@ extension NetworkInterface: SegmentOutput where Device: ~Copyable {
                 segment.store(sum.checksum, at: Self.checksumOffset)
             }
         }
-        if isSent {
-            statistics.framesSent &+= 1
-        } else {
-            isBlockedOnDevice = true
-        }
+        if isSent { statistics.framesSent &+= 1 }
         return isSent
     }
 
@@ -86,10 +81,6 @@ extension NetworkInterface: SegmentOutput where Device: ~Copyable {
         let packet = OutgoingPacket(
             protocolNumber: IPProtocol.tcp, source: source, destination: destination,
             length: length, checksumOffset: Self.checksumOffset, identification: 0)
-        guard queueLoopback(packet.bytes(fill)) else {
-            isBlockedOnDevice = true
-            return false
-        }
-        return true
+        return queueLoopback(packet, fill)
     }
 }

@@ -28,10 +28,8 @@ extension NetworkStack where Device: ~Copyable {
             let source = interface.sourceAddress(for: destination),
             Route.find(to: destination, configuration: interface.configuration) != .unreachable
         else { throw .invalidAddress }
-        let id = try tcp.connect(
+        return try tcp.connect(
             from: IPAddress(source), to: remote, now: now, output: &interface)
-        noteBlocked()
-        return id
     }
 
     /// Octets received in order and not consumed yet.
@@ -48,7 +46,6 @@ extension NetworkStack where Device: ~Copyable {
     public mutating func consume(_ id: TCPConnectionID, _ count: Int, now: Instant) {
         interface.now = now
         tcp.consume(id, count, now: now, output: &interface)
-        noteBlocked()
     }
 
     /// Copies what fits into the send ring; `flush` sends it. Returns the octets taken.
@@ -60,7 +57,6 @@ extension NetworkStack where Device: ~Copyable {
     public mutating func flush(_ id: TCPConnectionID, now: Instant) {
         interface.now = now
         tcp.flush(id, now: now, output: &interface)
-        noteBlocked()
     }
 
     /// Octets that `send` would take now.
@@ -72,14 +68,12 @@ extension NetworkStack where Device: ~Copyable {
     public mutating func finish(_ id: TCPConnectionID, now: Instant) {
         interface.now = now
         tcp.finish(id, now: now, output: &interface)
-        noteBlocked()
     }
 
     /// Ends the connection at once with a RST.
     public mutating func abort(_ id: TCPConnectionID, now: Instant) {
         interface.now = now
         tcp.abort(id, now: now, output: &interface)
-        noteBlocked()
     }
 
     /// Lets go of a connection; what remains to be done runs on by itself.

@@ -58,23 +58,30 @@ struct InternetChecksum {
         return sum &+ (carry ? 1 : 0)
     }
 
+    /// Eight words, loaded together.
+    private struct Block: BitwiseCopyable {
+        var a, b, c, d, e, f, g, h: UInt64
+    }
+
     /// The unfolded sum of `bytes`; out of line so that there is one such loop in an image.
     @inline(never) private static func sum(of bytes: RawSpan) -> UInt64 {
         let count = bytes.byteCount
         var sum: UInt64 = 0
         var offset = 0
-        // Four words a turn in a 128-bit sum (add, adc) keep the loop free of carry branches:
-        // 2^64 words would be needed to overflow it.
+        // A 128-bit sum (add, adc) has no carries to branch on: 2^64 words would be needed to
+        // overflow it. A block is loaded as one value, so that its bounds are checked once.
         var wide: UInt128 = 0
-        while count &- offset >= 32 {
-            wide &+= UInt128(bytes.unsafeLoadUnaligned(fromByteOffset: offset, as: UInt64.self))
-            wide &+= UInt128(
-                bytes.unsafeLoadUnaligned(fromByteOffset: offset &+ 8, as: UInt64.self))
-            wide &+= UInt128(
-                bytes.unsafeLoadUnaligned(fromByteOffset: offset &+ 16, as: UInt64.self))
-            wide &+= UInt128(
-                bytes.unsafeLoadUnaligned(fromByteOffset: offset &+ 24, as: UInt64.self))
-            offset &+= 32
+        while count &- offset >= 64 {
+            let block = bytes.unsafeLoadUnaligned(fromByteOffset: offset, as: Block.self)
+            wide &+= UInt128(block.a)
+            wide &+= UInt128(block.b)
+            wide &+= UInt128(block.c)
+            wide &+= UInt128(block.d)
+            wide &+= UInt128(block.e)
+            wide &+= UInt128(block.f)
+            wide &+= UInt128(block.g)
+            wide &+= UInt128(block.h)
+            offset &+= 64
         }
         sum = endAround(
             UInt64(truncatingIfNeeded: wide), UInt64(truncatingIfNeeded: wide >> 64))
@@ -95,7 +102,7 @@ struct InternetChecksum {
         }
         if offset < count {
             // A lone last octet counts as if a zero octet followed (RFC 1071 §1).
-            let last = UInt16(bytes.number8(at: offset)) << 8
+            let last = UInt16(bytes.octet(at: offset)) << 8
             sum = endAround(sum, UInt64(last.bigEndian))
         }
         return sum

@@ -4,11 +4,6 @@
 // any bit pattern is valid, so the "unsafe" of `unsafeLoadUnaligned` (arbitrary types) is not met.
 
 extension RawSpan {
-    /// The octet at `offset`.
-    @inline(__always) func number8(at offset: Int) -> UInt8 {
-        unsafeLoadUnaligned(fromByteOffset: offset, as: UInt8.self)
-    }
-
     /// The 16-bit number in network order at `offset`.
     @inline(__always) func number16(at offset: Int) -> UInt16 {
         UInt16(bigEndian: unsafeLoadUnaligned(fromByteOffset: offset, as: UInt16.self))
@@ -32,7 +27,7 @@ extension RawSpan {
     /// True if both spans hold the same octets.
     func equals(_ other: RawSpan) -> Bool {
         guard byteCount == other.byteCount else { return false }
-        for index in 0..<byteCount where number8(at: index) != other.number8(at: index) {
+        for index in 0..<byteCount where octet(at: index) != other.octet(at: index) {
             return false
         }
         return true
@@ -79,7 +74,7 @@ extension MutableRawSpan {
             index &+= 8
         }
         while index < count {
-            store(source.number8(at: index), at: offset &+ index)
+            store(source.octet(at: index), at: offset &+ index)
             index &+= 1
         }
     }

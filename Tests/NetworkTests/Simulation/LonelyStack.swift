@@ -3,7 +3,7 @@
 import SwiftletNetwork
 
 /// A stack whose frames a test reads and answers by hand.
-struct ScriptedPeer: ~Copyable {
+struct LonelyStack: ~Copyable {
     var stack: NetworkStack<SimulatedDevice>
     var now = Instant(nanoseconds: 5_000_000_000)
 
