@@ -95,7 +95,7 @@ struct TCPStreamTests {
         let exchange = try Exchange(wire, size: 5 << 20)
         let time = try #require(exchange.run(bothWays: false, within: 600 * second))
         #expect(exchange.wrong == 0)
-        print("2 %: \(time / millisecond) ms")
+        #expect(time < 3 * second)  // of simulated time: retransmission timeouts are rare
         expectCleanEnd(wire, exchange.ids)
     }
 
@@ -106,7 +106,7 @@ struct TCPStreamTests {
         let exchange = try Exchange(wire, size: 5 << 20)
         let time = try #require(exchange.run(bothWays: false, within: 6_000 * second))
         #expect(exchange.wrong == 0)
-        print("10 %: \(time / millisecond) ms")
+        #expect(time < 60 * second)
         expectCleanEnd(wire, exchange.ids)
     }
 
