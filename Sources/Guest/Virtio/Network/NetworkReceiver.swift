@@ -50,7 +50,7 @@ public struct NetworkReceiver: ~Copyable {
         var queue = try SplitQueue(0, of: transport, maximumSize: bounded, features: features)
         let size = Int(queue.size)
         let frameCount = (size &* Self.bufferSize &+ PageFrames.size &- 1) / PageFrames.size
-        guard let buffers = PageFrames.allocate(frameCount) else {
+        guard let buffers = PageFrames.allocate(frameCount, zeroed: false) else {
             throw VirtioError(.outOfMemory, "no memory for receive buffers")
         }
         let physical = DirectMap.physicalAddress(of: buffers)
@@ -173,7 +173,7 @@ public struct NetworkReceiver: ~Copyable {
         }
         let flags = swiftlet_load8(header &+ NetworkHeader.flags)
         let isSegmented = swiftlet_load8(header &+ NetworkHeader.segmentationType) != 0
-        let scratch = scratch ?? PageFrames.allocate(Self.scratchFrames)
+        let scratch = scratch ?? PageFrames.allocate(Self.scratchFrames, zeroed: false)
         self.scratch = scratch
         // Without room for it the frame is dropped, but all of its buffers must be taken back.
         var fits = scratch != nil

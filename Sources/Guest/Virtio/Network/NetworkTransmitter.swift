@@ -35,7 +35,7 @@ public struct NetworkTransmitter: ~Copyable {
         var queue = try SplitQueue(1, of: transport, maximumSize: bounded, features: features)
         let size = Int(queue.size)
         let frameCount = (size &* Self.bufferSize &+ PageFrames.size &- 1) / PageFrames.size
-        guard let buffers = PageFrames.allocate(frameCount) else {
+        guard let buffers = PageFrames.allocate(frameCount, zeroed: false) else {
             throw VirtioError(.outOfMemory, "no memory for transmit buffers")
         }
         let physical = DirectMap.physicalAddress(of: buffers)

@@ -1,0 +1,88 @@
+// The device's side of a split virtqueue, in plain memory: as honest or not as a test wants it.
+
+/// What a descriptor says (virtio 1.2 §2.7.5).
+struct DeviceDescriptor {
+    var address: UInt64
+    var length: UInt32
+    var deviceWrites: Bool
+
+    var bytes: UnsafeMutableRawBufferPointer {
+        UnsafeMutableRawBufferPointer(
+            start: UnsafeMutableRawPointer(bitPattern: UInt(address)), count: Int(length))
+    }
+}
+
+struct DeviceQueue {
+    var size: UInt16 = 0
+    var isReady = false
+    var descriptors: UInt64 = 0
+    var available: UInt64 = 0
+    var used: UInt64 = 0
+    /// The next available entry to take.
+    var seenIndex: UInt16 = 0
+    /// The index that the driver sees.
+    var usedIndex: UInt16 = 0
+
+    func load16(_ address: UInt64) -> UInt16 {
+        UnsafeRawPointer(bitPattern: UInt(address))!.load(as: UInt16.self)
+    }
+
+    func store16(_ value: UInt16, _ address: UInt64) {
+        UnsafeMutableRawPointer(bitPattern: UInt(address))!.storeBytes(of: value, as: UInt16.self)
+    }
+
+    func store32(_ value: UInt32, _ address: UInt64) {
+        UnsafeMutableRawPointer(bitPattern: UInt(address))!.storeBytes(of: value, as: UInt32.self)
+    }
+
+    var availableFlags: UInt16 { load16(available) }
+    var availableIndex: UInt16 { load16(available + 2) }
+    /// Descriptors that the driver has made available and the device has not taken.
+    var pending: Int { Int(availableIndex &- seenIndex) }
+    var usedEvent: UInt16 { load16(available + 4 + 2 * UInt64(size)) }
+
+    /// Asks to be notified when the available index passes `index`.
+    func setAvailableEvent(_ index: UInt16) {
+        store16(index, used + 4 + 8 * UInt64(size))
+    }
+
+    /// VIRTQ_USED_F_NO_NOTIFY
+    func setNoNotify(_ value: Bool) {
+        store16(value ? 1 : 0, used)
+    }
+
+    func descriptor(_ id: UInt16) -> DeviceDescriptor {
+        let entry = UnsafeRawPointer(bitPattern: UInt(descriptors) + UInt(id) * 16)!
+        return DeviceDescriptor(
+            address: entry.load(as: UInt64.self),
+            length: entry.load(fromByteOffset: 8, as: UInt32.self),
+            deviceWrites: entry.load(fromByteOffset: 12, as: UInt16.self) & 2 != 0)
+    }
+
+    /// Takes the next available descriptor.
+    mutating func take() -> UInt16? {
+        guard pending > 0 else { return nil }
+        let id = load16(available + 4 + 2 * UInt64(seenIndex & (size - 1)))
+        seenIndex &+= 1
+        return id
+    }
+
+    /// Writes a used entry without showing it yet.
+    mutating func put(_ id: UInt32, length: UInt32) {
+        let entry = used + 4 + 8 * UInt64(usedIndex & (size - 1))
+        store32(id, entry)
+        store32(length, entry + 4)
+        usedIndex &+= 1
+    }
+
+    /// Shows the driver all used entries.
+    func show() {
+        store16(usedIndex, used + 2)
+    }
+
+    /// Would the device interrupt now, having gone from `old` to the present used index (§2.7.10)?
+    func wantsInterrupt(since old: UInt16, eventIndex: Bool) -> Bool {
+        guard eventIndex else { return availableFlags & 1 == 0 }
+        return usedIndex &- usedEvent &- 1 < usedIndex &- old
+    }
+}
