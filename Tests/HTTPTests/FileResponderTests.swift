@@ -6,22 +6,24 @@ import Testing
 
 /// Three files.
 private struct Files: HTTPFileSource {
-    static let index: StaticString = "<h1>index</h1>"
-    static let text: StaticString = "0123456789abcdefghijklmnopqrstuvwxyz"
-
-    func find(_ path: RawSpan) -> HTTPFile? {
-        if path.equals("index.html") || path.equals("sub dir/index.html") {
-            return HTTPFile(size: 14, modificationTime: 784_111_777, tag: (1, 2), location: 0)
+    struct File: HTTPFile {
+        var tag: (UInt64, UInt64)
+        var text: StaticString
+        var size: Int { text.utf8CodeUnitCount }
+        var modificationTime: Int64 { 784_111_777 }
+        var bytes: RawSpan {
+            @_lifetime(immortal) get { text.octets }
         }
-        if path.equals("a/text.txt") {
-            return HTTPFile(size: 36, modificationTime: 784_111_777, tag: (0xAB, 0xCD), location: 1)
-        }
-        return nil
     }
 
-    @_lifetime(immortal)
-    func contents(of file: HTTPFile) -> RawSpan {
-        file.location == 0 ? Self.index.octets : Self.text.octets
+    func find(_ path: RawSpan) -> File? {
+        if path.equals("index.html") || path.equals("sub dir/index.html") {
+            return File(tag: (1, 2), text: "<h1>index</h1>")
+        }
+        if path.equals("a/text.txt") {
+            return File(tag: (0xAB, 0xCD), text: "0123456789abcdefghijklmnopqrstuvwxyz")
+        }
+        return nil
     }
 }
 

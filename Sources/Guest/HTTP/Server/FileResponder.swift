@@ -2,32 +2,24 @@
 
 import _Concurrency
 
-/// What is known of one file before its contents are looked at.
-public struct HTTPFile: Sendable {
+/// One file, readable in place.
+public protocol HTTPFile: Sendable {
     /// Octets of the contents.
-    public var size: Int
+    var size: Int { get }
     /// Seconds since 1970-01-01 UTC.
-    public var modificationTime: Int64
+    var modificationTime: Int64 { get }
     /// 128 bits that differ whenever the contents do.
-    public var tag: (UInt64, UInt64)
-    /// Where the contents are: a matter of the source's.
-    public var location: Int
-
-    public init(size: Int, modificationTime: Int64, tag: (UInt64, UInt64), location: Int) {
-        self.size = size
-        self.modificationTime = modificationTime
-        self.tag = tag
-        self.location = location
-    }
+    var tag: (UInt64, UInt64) { get }
+    /// The contents; they stay where they are for good.
+    var bytes: RawSpan { @_lifetime(immortal) get }
 }
 
-/// A set of files that can be read in place.
+/// A set of files.
 public protocol HTTPFileSource: Sendable {
-    /// The file of exactly this relative path.
-    func find(_ path: RawSpan) -> HTTPFile?
-    /// The contents of a file that `find` returned; they stay where they are for good.
-    @_lifetime(immortal)
-    func contents(of file: HTTPFile) -> RawSpan
+    associatedtype File: HTTPFile
+
+    /// The file of exactly this relative path, such as `images/logo.png`.
+    func find(_ path: RawSpan) -> File?
 }
 
 /// Serves the files of a source: GET and HEAD, `index.html` for directories, strong ETags and
@@ -85,7 +77,7 @@ public struct HTTPFileResponder<Source: HTTPFileSource>: Sendable {
     }
 
     nonisolated(nonsending) private func send<Transport: HTTPTransport>(
-        _ file: HTTPFile, type: StaticString,
+        _ file: Source.File, type: StaticString,
         _ request: HTTPServerRequest<Transport>, _ response: HTTPServerResponse<Transport>
     ) async {
         var tag = OctetBuffer(capacity: 40)
@@ -120,7 +112,7 @@ public struct HTTPFileResponder<Source: HTTPFileSource>: Sendable {
         response.addHeader("Accept-Ranges", "bytes")
         switch ranges {
         case .ignored:
-            await response.send(octets: source.contents(of: file), contentType: type)
+            await response.send(octets: file.bytes, contentType: type)
         case .unsatisfiable:
             var text = OctetBuffer(capacity: 32)
             text.append("bytes */")
@@ -133,7 +125,7 @@ public struct HTTPFileResponder<Source: HTTPFileSource>: Sendable {
             response.addHeader(("Content-Range" as StaticString).octets, text.octets)
             response.status = .partialContent
             await response.send(
-                octets: source.contents(of: file)
+                octets: file.bytes
                     .extracting(Int(ranges[0].start)..<Int(ranges[0].end)),
                 contentType: type)
         case .ranges(let ranges):
@@ -155,7 +147,7 @@ public struct HTTPFileResponder<Source: HTTPFileSource>: Sendable {
     /// Sends several ranges as multipart/byteranges (RFC 9110 §14.6). The boundary is the file's
     /// own tag: a file cannot contain its own hash.
     nonisolated(nonsending) private func sendParts<Transport: HTTPTransport>(
-        _ ranges: ByteRanges, of file: HTTPFile, type: StaticString, boundary tag: OctetBuffer,
+        _ ranges: ByteRanges, of file: Source.File, type: StaticString, boundary tag: OctetBuffer,
         _ response: HTTPServerResponse<Transport>
     ) async {
         let size = UInt64(file.size)
@@ -191,7 +183,7 @@ public struct HTTPFileResponder<Source: HTTPFileSource>: Sendable {
             writePartHead(index, to: &text)
             let range = Int(ranges[index].start)..<Int(ranges[index].end)
             guard await response.write(text.octets),
-                await response.write(source.contents(of: file).extracting(range))
+                await response.write(file.bytes.extracting(range))
             else { return }
         }
         await response.write(end.octets)
