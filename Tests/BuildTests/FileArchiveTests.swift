@@ -23,7 +23,10 @@ struct FileArchiveTests {
         #expect(archive.count == 7)
         for path in ["index.html", "a/b.css", "a/a.css", "a.css", "z", "", "ü.txt"] {
             let octets = Array(path.utf8)
-            let entry = try #require(archive.find(octets.span.bytes))
+            guard let entry = archive.find(octets.span.bytes) else {
+                Issue.record("'\(path)' is not found")
+                continue
+            }
             #expect(Array(bytes[entry.path]) == octets)
             #expect(Array(bytes[entry.contents]) == Array("contents of \(path)".utf8))
             #expect(entry.contents.lowerBound % 16 == 0)
@@ -31,7 +34,8 @@ struct FileArchiveTests {
         }
         for path in ["index.htm", "index.html2", "b", "a/", "zz", "\u{0}"] {
             let octets = Array(path.utf8)
-            #expect(archive.find(octets.span.bytes) == nil)
+            let isFound = archive.find(octets.span.bytes) != nil
+            #expect(!isFound)
         }
     }
 
@@ -40,7 +44,8 @@ struct FileArchiveTests {
         let bytes = FileArchive.write([])
         let archive = try FileArchive(bytes.span.bytes)
         #expect(archive.count == 0)
-        #expect(archive.find(bytes.span.bytes) == nil)
+        let isFound = archive.find(bytes.span.bytes) != nil
+        #expect(!isFound)
     }
 
     @Test("Truncated archives are refused")
@@ -48,7 +53,8 @@ struct FileArchiveTests {
         let bytes = Self.archive()
         for count in 0..<bytes.count {
             let part = Array(bytes[..<count])
-            #expect(throws: FileArchiveError.self) { _ = try FileArchive(part.span.bytes).count }
+            let isRead = (try? FileArchive(part.span.bytes)) != nil
+            #expect(!isRead, "\(count) octets")
         }
     }
 

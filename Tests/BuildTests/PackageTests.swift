@@ -1,5 +1,6 @@
 // Packages that cannot become an image: each says what is wrong and what to do.
 
+import SwiftletBootProtocol
 import SystemPackage
 import Testing
 
