@@ -30,9 +30,12 @@ func host(_ folder: String, _ dependencies: [Target.Dependency] = []) -> Target 
         swiftSettings: settings)
 }
 
-func tests(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
+func tests(
+    _ name: String, _ dependencies: [Target.Dependency] = [], exclude: [String] = []
+) -> Target {
     .testTarget(
-        name: name, dependencies: dependencies, path: "Tests/\(name)", swiftSettings: settings)
+        name: name, dependencies: dependencies, path: "Tests/\(name)", exclude: exclude,
+        swiftSettings: settings)
 }
 
 let guestTargets: [Target] = [
@@ -84,8 +87,12 @@ let hostTargets: [Target] = [
     tests("VirtioTests", ["SwiftletVirtio", "SwiftletMemory", "SwiftletMachine"]),
     tests("NetworkTests", ["SwiftletNetwork"]),
     tests("HTTPTests", ["SwiftletHTTP"]),
-    tests("BuildTests", ["SwiftletBuild", "SwiftletHypervisors"]),
-    tests("GuestTests", ["SwiftletBuild", "SwiftletHypervisors"]),
+    tests("ArchitectureTests"),
+    tests("BuildTests", ["SwiftletBuild", "SwiftletHypervisors", "SwiftletBootProtocol"]),
+    // Guests holds packages of their own, which the tests build and boot.
+    tests(
+        "GuestTests", ["SwiftletBuild", "SwiftletHypervisors", "SwiftletBootProtocol"],
+        exclude: ["Guests"]),
 ]
 
 let package = Package(

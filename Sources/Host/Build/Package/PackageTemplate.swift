@@ -72,14 +72,21 @@ public enum PackageTemplate {
     }
 
     private static let application = """
+        // A web server that is a whole machine. Try: curl -i http://127.0.0.1:8080/
+
         import Swiftlet
 
         @main
         struct App {
-            static func main() async throws(NetworkError) {
-                let server = try HTTPServer(port: 80)
+            static func main() async throws(HTTPServerError) {
+                let server = HTTPServer(port: 80)
                 try await server.run { request, response in
-                    await response.send("Hello from Swiftlet\\n")
+                    switch request.path {
+                    case "/":
+                        await response.send("Hello from Swiftlet\\n")
+                    default:
+                        await response.send(status: .notFound, "no such page\\n")
+                    }
                 }
             }
         }

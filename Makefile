@@ -1,0 +1,37 @@
+# The few commands of this repository. `make run` and `make test` install what is missing.
+
+PREFIX ?= /usr/local
+PORT ?= 8080
+FORMATTED = Sources Tests Examples Package.swift $(wildcard Benchmarks)
+
+.PHONY: run test bench lint build install setup
+
+# Builds the example website into an image, boots it, and serves it on this machine.
+run: setup build
+	.build/release/swiftlet run Examples/Website -p $(PORT):80
+
+# Everything that is proved about this repository; the summary is the last line.
+test: setup lint
+	swift build --build-tests --quiet
+	swift test --skip-build
+
+bench: setup build
+	swift run -c release SwiftletBench
+
+lint:
+	swift format lint --strict --recursive $(FORMATTED)
+
+build:
+	swift build -c release --product swiftlet --static-swift-stdlib --quiet
+
+# The command line in PREFIX/bin, and what it builds images from in PREFIX/share/swiftlet.
+install: build
+	install -D .build/release/swiftlet $(DESTDIR)$(PREFIX)/bin/swiftlet
+	rm -rf $(DESTDIR)$(PREFIX)/share/swiftlet
+	install -d $(DESTDIR)$(PREFIX)/share/swiftlet/Sources
+	cp -R Package.swift LICENSE SDK $(DESTDIR)$(PREFIX)/share/swiftlet
+	cp -R Sources/Guest Sources/Shared $(DESTDIR)$(PREFIX)/share/swiftlet/Sources
+
+# Installs what is missing, and says what.
+setup:
+	@.ci/setup

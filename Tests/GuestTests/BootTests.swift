@@ -1,0 +1,45 @@
+// Guests boot on every kind of machine, say what they have to say, and hand over their exit code.
+
+import SwiftletBuild
+import SwiftletHypervisors
+import Testing
+
+@Suite("Boot", .enabled(if: Requirement.isMet, "\(Requirement.reason)"), .serialized)
+struct BootTests {
+    @Test("Hello: one line, exit code 0", arguments: MachineType.allCases)
+    func hello(type: MachineType) async throws {
+        let end = try await Machine.run(try await GuestImages.guest("Hello"), type: type)
+        #expect(end.output == "Hello from Swiftlet\n" || end.output == "Hello from Swiftlet\r\n")
+        #expect(end.exit == .exited(0))
+    }
+
+    @Test("Hello runs in half a megabyte")
+    func littleMemory() async throws {
+        let image = try await GuestImages.guest("Hello")
+        let end = try await Machine.run(image, memory: 512 << 10)
+        #expect(end.output.hasPrefix("Hello from Swiftlet"))
+        #expect(end.exit == .exited(0))
+    }
+
+    @Test("HelloHTTP answers curl", arguments: MachineType.allCases)
+    func helloHTTP(type: MachineType) async throws {
+        let image = try await GuestImages.example("HelloHTTP")
+        try await Machine.with(image, type: type, publishing: [80]) { machine in
+            let page = try await machine.curl("/", ["--include"])
+            #expect(page.output.hasPrefix("HTTP/1.1 200 "), "\(page.errorOutput)")
+            #expect(page.output.hasSuffix("Hello\n"))
+            let missing = try await machine.curl("/missing", ["--write-out", "%{http_code}"])
+            #expect(missing.output.hasSuffix("404"))
+        }
+    }
+
+    @Test("A machine that is stopped stops")
+    func stop() async throws {
+        let image = try await GuestImages.example("HelloHTTP")
+        let exit = try await Machine.with(image) { machine in
+            machine.task.cancel()
+            return try await machine.task.value
+        }
+        #expect(exit == .stopped(signal: 15))
+    }
+}
