@@ -1,0 +1,81 @@
+// One image of ours: built with the command line, or given.
+
+import Foundation
+
+struct SwiftletImage {
+    let file: URL
+    let size: Int
+    /// The 32-bit entry that a monitor jumps to: where "ELF entry" is in the budgets.
+    let entry: UInt64
+
+    /// Takes an image that is there.
+    init(_ file: URL) throws(NotMeasured) {
+        guard let data = try? Data(contentsOf: file) else {
+            throw NotMeasured("cannot read the image \(file.path)")
+        }
+        self.file = file
+        size = data.count
+        guard let entry = Self.entry(of: data) else {
+            throw NotMeasured("\(file.path) is no ELF file with a PVH note")
+        }
+        self.entry = entry
+    }
+
+    /// Builds an example with the command line of this package.
+    init(example: String, root: URL, work: URL) throws(NotMeasured) {
+        let command = root.appending(path: ".build/release/swiftlet")
+        let package = root.appending(path: "Examples/\(example)")
+        guard FileManager.default.isExecutableFile(atPath: command.path) else {
+            throw NotMeasured("no .build/release/swiftlet: `swift build -c release` makes it")
+        }
+        guard FileManager.default.fileExists(atPath: package.path) else {
+            throw NotMeasured("no Examples/\(example)")
+        }
+        let image = work.appending(path: example)
+        try Command.run([command.path, "build", package.path, "-o", image.path])
+        try self.init(image)
+    }
+
+    /// The note "Xen" of type 18 (XEN_ELFNOTE_PHYS32_ENTRY), found through the program headers
+    /// of a 64-bit ELF file.
+    private static func entry(of data: Data) -> UInt64? {
+        func number(_ offset: Int, _ size: Int) -> UInt64? {
+            guard offset >= 0, offset <= data.count - size else { return nil }
+            return data[offset..<offset + size].reversed().reduce(0) { $0 << 8 | UInt64($1) }
+        }
+        guard data.starts(with: [0x7F, 0x45, 0x4C, 0x46, 2, 1]), let table = number(32, 8),
+            let count = number(56, 2), table < UInt64(data.count)
+        else { return nil }
+        for index in 0..<Int(count) {
+            let header = Int(table) + index * 56
+            guard number(header, 4) == 4, let offset = number(header + 8, 8),
+                let size = number(header + 32, 8), offset <= data.count,
+                size <= UInt64(data.count) - offset
+            else { continue }
+            var note = Int(offset)
+            let end = note + Int(size)
+            while note + 12 <= end, let name = number(note, 4), let length = number(note + 4, 4),
+                name < 4096, length < 4096
+            {
+                let contents = note + 12 + (Int(name) + 3) & ~3
+                if name == 4, number(note + 8, 4) == 18, number(note + 12, 4) == 0x6E6558 {
+                    return number(contents, min(Int(length), 8))
+                }
+                note = contents + (Int(length) + 3) & ~3
+            }
+        }
+        return nil
+    }
+
+    /// The machine that runs it.
+    func configuration(on network: NetworkNamespace? = nil) -> MachineConfiguration {
+        var configuration = MachineConfiguration(kernel: file)
+        configuration.memory = 64 * 1024
+        configuration.network = network
+        if network != nil {
+            configuration.commandLine =
+                "ip=\(NetworkNamespace.guestAddress)/24,\(NetworkNamespace.hostAddress)"
+        }
+        return configuration
+    }
+}
