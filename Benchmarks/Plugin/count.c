@@ -52,7 +52,15 @@ extern void qemu_plugin_register_vcpu_insn_exec_inline(
 enum { no_registers = 0, add_u64 = 0 };
 enum { mark_limit = 32, profile_slots = 1 << 20 };
 
-/// An address and what was counted there. Address 0: unused.
+/// An address and what was counted before its first execution. `total` is one too high, so that
+/// 0 says: never executed.
+struct mark {
+    uint64_t address;
+    uint64_t total;
+    uint64_t repeats;
+};
+
+/// An address and how often it was executed. Address 0: unused.
 struct entry {
     uint64_t address;
     uint64_t count;
@@ -63,12 +71,11 @@ struct counts {
     uint64_t total;
     uint64_t repeats;
     uint64_t mark_count;
-    /// The total before the first `hlt`, plus one; 0: the guest was never idle.
-    uint64_t first_halt;
     uint64_t profile_dropped;
-    uint64_t reserved[3];
-    /// `count`: the total before the first execution of `address`, plus one; 0: never executed.
-    struct entry marks[mark_limit];
+    /// The first `hlt`, wherever it is: the guest's first idle moment.
+    struct mark halt;
+    uint64_t reserved;
+    struct mark marks[mark_limit];
     /// Executions of each address: a hash table, only with `profile=on`.
     struct entry profile[];
 };
@@ -79,10 +86,12 @@ static struct counts *counts;
 static bool profiling, logging;
 
 /// QEMU runs an instruction's callbacks before its additions: the total does not hold it yet.
-static void reached(unsigned vcpu, void *first_total) {
+static void reached(unsigned vcpu, void *context) {
     (void)vcpu;
-    uint64_t *total = first_total;
-    if (*total == 0) *total = counts->total + 1;
+    struct mark *mark = context;
+    if (mark->total != 0) return;
+    mark->total = counts->total + 1;
+    mark->repeats = counts->repeats;
 }
 
 static void port_output(unsigned vcpu, void *context) {
@@ -144,8 +153,8 @@ static void block_translated(uint64_t id, struct qemu_plugin_tb *block) {
         struct kind kind = kind_of(instruction);
         for (uint64_t m = 0; m < counts->mark_count; m++)
             if (counts->marks[m].address == address)
-                call(instruction, reached, &counts->marks[m].count);
-        if (kind.halts) call(instruction, reached, &counts->first_halt);
+                call(instruction, reached, &counts->marks[m]);
+        if (kind.halts) call(instruction, reached, &counts->halt);
         if (kind.outputs && logging) call(instruction, port_output, NULL);
         add(instruction, &counts->total);
         if (kind.repeats) add(instruction, &counts->repeats);
@@ -157,14 +166,14 @@ static void block_translated(uint64_t id, struct qemu_plugin_tb *block) {
 
 EXPORT int qemu_plugin_install(uint64_t id, const void *info, int argc, char **argv) {
     (void)info;
-    struct entry marks[mark_limit];
+    struct mark marks[mark_limit];
     unsigned mark_count = 0;
     const char *out = NULL;
     for (int i = 0; i < argc; i++) {
         if (strncmp(argv[i], "out=", 4) == 0) {
             out = argv[i] + 4;
         } else if (strncmp(argv[i], "mark=", 5) == 0 && mark_count < mark_limit) {
-            marks[mark_count++] = (struct entry){.address = strtoull(argv[i] + 5, NULL, 0)};
+            marks[mark_count++] = (struct mark){.address = strtoull(argv[i] + 5, NULL, 0)};
         } else if (strcmp(argv[i], "log=on") == 0) {
             logging = true;
         } else if (strcmp(argv[i], "profile=on") == 0) {
@@ -183,7 +192,7 @@ EXPORT int qemu_plugin_install(uint64_t id, const void *info, int argc, char **a
     counts = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
     close(file);
     if (counts == MAP_FAILED) return -1;
-    memcpy(counts->marks, marks, mark_count * sizeof(struct entry));
+    memcpy(counts->marks, marks, mark_count * sizeof(struct mark));
     counts->mark_count = mark_count;
     qemu_plugin_register_vcpu_tb_trans_cb(id, block_translated);
     return 0;

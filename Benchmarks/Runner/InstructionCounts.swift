@@ -3,27 +3,57 @@
 import Foundation
 
 struct InstructionCounts {
+    /// What was counted before a moment of the guest's life.
+    struct Moment {
+        let total: UInt64
+        let repeats: UInt64
+    }
+
     /// Instructions since the machine's start, firmware included.
     let total: UInt64
     /// Those of `total` that are steps of a `rep` string instruction.
     let repeats: UInt64
-    /// The total before the first `hlt`; nil: never idle.
-    let firstHalt: UInt64?
-    /// For each mark, the total before its first execution; nil: not reached.
-    let marks: [UInt64?]
+    /// Before the first `hlt`; nil: never idle.
+    let firstHalt: Moment?
+    /// Before the first execution of each mark; nil: not reached.
+    let marks: [Moment?]
+    /// How often each instruction was executed, by its address; empty without `profiling`.
+    let profile: [UInt64: UInt64]
+
+    // In 64-bit words, as in `struct counts`.
+    private static let haltOffset = 4
+    private static let marksOffset = 8
+    private static let markLimit = 32
+    private static let profileOffset = marksOffset + 3 * markLimit
 
     init(readingFrom file: URL) throws(NotMeasured) {
-        guard let data = try? Data(contentsOf: file), data.count >= 8 * 8 else {
+        guard let data = try? Data(contentsOf: file), data.count >= Self.profileOffset * 8 else {
             throw NotMeasured("the counting plugin has written nothing")
         }
+        let words = data.bytes
         func word(_ index: Int) -> UInt64 {
-            data.dropFirst(index * 8).prefix(8).reversed().reduce(0) { $0 << 8 | UInt64($1) }
+            UInt64(
+                littleEndian: words.unsafeLoadUnaligned(
+                    fromByteOffset: index * 8, as: UInt64.self))
         }
-        func first(_ word: UInt64) -> UInt64? { word == 0 ? nil : word - 1 }
+        /// A `struct mark`: address, total (plus one), repeats.
+        func moment(_ index: Int) -> Moment? {
+            let total = word(index + 1)
+            return total == 0 ? nil : Moment(total: total - 1, repeats: word(index + 2))
+        }
         total = word(0)
         repeats = word(1)
-        firstHalt = first(word(3))
-        marks = (0..<Int(min(word(2), 32))).map { first(word(8 + 2 * $0 + 1)) }
+        firstHalt = moment(Self.haltOffset)
+        marks = (0..<Int(min(word(2), UInt64(Self.markLimit)))).map {
+            moment(Self.marksOffset + 3 * $0)
+        }
+        var profile: [UInt64: UInt64] = [:]
+        var slot = Self.profileOffset
+        while slot + 2 <= data.count / 8 {
+            if word(slot) != 0 { profile[word(slot)] = word(slot + 1) }
+            slot += 2
+        }
+        self.profile = profile
     }
 }
 
@@ -32,8 +62,7 @@ struct InstructionCounts {
 struct CountedConsole {
     struct Octet {
         let value: UInt8
-        let total: UInt64
-        let repeats: UInt64
+        let moment: InstructionCounts.Moment
     }
 
     private(set) var octets: [Octet] = []
@@ -52,7 +81,10 @@ struct CountedConsole {
                 // Register 3's bit 7 turns register 0 into the divisor (16550 data sheet).
                 if words[3] == "0x03" { divisorLatch = value & 0x80 != 0 }
                 guard words[3] == "0x00", !divisorLatch, total >= start else { continue }
-                octets.append(Octet(value: value, total: total, repeats: repeats))
+                octets.append(
+                    Octet(
+                        value: value,
+                        moment: InstructionCounts.Moment(total: total, repeats: repeats)))
             }
         }
     }
