@@ -13,6 +13,9 @@ struct SwiftletBench: ParsableCommand {
     @Flag(help: "Fewer and shorter runs.")
     var quick = false
 
+    @Flag(help: "Only profile: where the instructions of a start and of a request go.")
+    var profile = false
+
     @Option(help: "A hello image to measure, instead of building Examples/Hello.")
     var hello: String?
 
@@ -42,6 +45,10 @@ struct SwiftletBench: ParsableCommand {
         let bench = Bench(
             root: root, quick: quick, hello: hello.map { URL(filePath: $0) },
             server: server.map { URL(filePath: $0) }, work: work, progress: progress)
+        if profile {
+            print(bench.profiles(progress: progress), terminator: "")
+            return
+        }
         var report = Report(
             date: Date.now.formatted(.iso8601), quick: quick, machine: Host.description(of: bench))
         report.measure(bench, progress: progress)
