@@ -39,9 +39,7 @@ enum Command {
         let process = try process(arguments)
         if let folder { process.currentDirectoryURL = folder }
         let output = Pipe()
-        let errors = FileManager.default.temporaryDirectory
-            .appending(path: "swiftlet-bench-\(UUID().uuidString).errors")
-        _ = FileManager.default.createFile(atPath: errors.path, contents: nil)
+        let errors = Scratch.makeFile()
         defer { try? FileManager.default.removeItem(at: errors) }
         process.standardOutput = output
         process.standardError = FileHandle(forWritingAtPath: errors.path)

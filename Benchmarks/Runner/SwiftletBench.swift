@@ -31,11 +31,8 @@ struct SwiftletBench: ParsableCommand {
     func run() throws {
         let handlers = Cleanup.installSignalHandlers()
         let root = URL(filePath: root).standardizedFileURL
-        let work = FileManager.default.temporaryDirectory
-            .appending(path: "swiftlet-bench-\(ProcessInfo.processInfo.processIdentifier)")
-        try FileManager.default.createDirectory(at: work, withIntermediateDirectories: true)
-        _ = Cleanup.add { try? FileManager.default.removeItem(at: work) }
-        defer { Cleanup.run() }
+        try Scratch.make()
+        defer { withExtendedLifetime(handlers) { Cleanup.run() } }
 
         let started = ContinuousClock.now
         func progress(_ text: String) {
@@ -44,7 +41,7 @@ struct SwiftletBench: ParsableCommand {
         }
         let bench = Bench(
             root: root, quick: quick, hello: hello.map { URL(filePath: $0) },
-            server: server.map { URL(filePath: $0) }, work: work, progress: progress)
+            server: server.map { URL(filePath: $0) }, work: Scratch.folder, progress: progress)
         if profile {
             print(bench.profiles(progress: progress), terminator: "")
             return
@@ -56,7 +53,6 @@ struct SwiftletBench: ParsableCommand {
         let folder = output.map { URL(filePath: $0) } ?? root.appending(path: "Benchmarks/results")
         try report.write(to: folder)
         progress("written to \(folder.path)")
-        withExtendedLifetime(handlers) {}
     }
 }
 

@@ -71,9 +71,7 @@ final class VirtualMachine {
     init(_ configuration: MachineConfiguration, consoleFile: URL? = nil) throws(NotMeasured) {
         let process = try Command.process(configuration.arguments)
         self.process = process
-        errors = FileManager.default.temporaryDirectory
-            .appending(path: "swiftlet-bench-\(UUID().uuidString).qemu")
-        _ = FileManager.default.createFile(atPath: errors.path, contents: nil)
+        errors = Scratch.makeFile()
         process.standardError = FileHandle(forWritingAtPath: errors.path)
         if let consoleFile {
             _ = FileManager.default.createFile(atPath: consoleFile.path, contents: nil)
