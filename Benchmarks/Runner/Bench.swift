@@ -64,7 +64,7 @@ struct Bench {
     /// A machine on the run's network, waited for until it answers, stopped in any case.
     func withServer<T>(
         _ configuration: MachineConfiguration, counting: MachineConfiguration.Counting? = nil,
-        _ body: (HTTPLoad, _ bodySize: Int) throws(NotMeasured) -> T
+        _ body: (HTTPLoad, HTTPLoad.FirstAnswer) throws(NotMeasured) -> T
     ) throws(NotMeasured) -> T {
         let network = try network.get()
         var configuration = configuration
@@ -76,8 +76,8 @@ struct Bench {
         defer { machine.stop() }
         try network.setNeighbour()
         let load = HTTPLoad(network: network, processor: Self.pins?.client)
-        let size = try load.waitForAnswer(of: machine, limit: .seconds(20))
-        return try body(load, size)
+        let first = try load.waitForAnswer(of: machine, limit: .seconds(20))
+        return try body(load, first)
     }
 }
 

@@ -19,8 +19,8 @@ struct HTTPLoad {
     /// One request. Returns the body's size if the answer was 200.
     func answer() -> Int? {
         let arguments = [
-            "curl", "-s", "-m", "1", "-o", "/dev/null", "-w", "%{http_code} %{size_download}",
-            Self.url,
+            "curl", "-s", "--connect-timeout", "0.1", "-m", "2", "-o", "/dev/null", "-w",
+            "%{http_code} %{size_download}", Self.url,
         ]
         guard let result = try? Command.result(network.enter + arguments), result.status == 0 else {
             return nil
@@ -29,12 +29,22 @@ struct HTTPLoad {
         return words.count == 2 && words[0] == "200" ? Int(words[1]) : nil
     }
 
-    /// Waits for the first answer; returns the body's size.
-    func waitForAnswer(of machine: VirtualMachine, limit: Duration) throws(NotMeasured) -> Int {
+    struct FirstAnswer {
+        let bodySize: Int
+        /// Since QEMU's start; late by up to the 20 ms and the client's start between two attempts.
+        let after: Duration
+    }
+
+    /// Asks until there is an answer.
+    func waitForAnswer(of machine: VirtualMachine, limit: Duration) throws(NotMeasured)
+        -> FirstAnswer
+    {
         let end = ContinuousClock.now + limit
         while ContinuousClock.now < end {
             if !machine.isRunning { throw NotMeasured(machine.complaint) }
-            if let size = answer() { return size }
+            if let size = answer() {
+                return FirstAnswer(bodySize: size, after: .now - machine.started)
+            }
             usleep(20_000)
         }
         throw NotMeasured("no answer on port 80 within \(limit)")

@@ -53,7 +53,12 @@ struct Report: Codable {
             "", "Servers: GET of a small body, keep-alive, one vCPU, TCG, virtio-net on a tap",
         ]
         lines += Self.table(
-            [["server", "conn.", "requests/s", "Swiftlet is", "instr./request", "Swiftlet is", ""]]
+            [
+                [
+                    "server", "conn.", "requests/s", "Swiftlet is", "instr./request", "Swiftlet is",
+                    "1st answer", "",
+                ]
+            ]
                 + servers.map(serverRow))
         return lines.joined(separator: "\n") + "\n"
     }
@@ -77,6 +82,7 @@ struct Report: Codable {
             ratio(own?.requestsPerSecond, result.requestsPerSecond),
             result.instructionsPerRequest.map(Self.number) ?? "–",
             ratio(own?.instructionsPerRequest, result.instructionsPerRequest),
+            result.firstAnswer.map { String(format: "%.0f ms", $0) } ?? "–",
             notes.joined(separator: "; "),
         ]
     }

@@ -8,6 +8,8 @@ struct ServerResult: Codable {
     let connections: Int
     var requestsPerSecond: Double?
     var instructionsPerRequest: Double?
+    /// Milliseconds from QEMU's start to the first answer, without the plugin.
+    var firstAnswer: Double?
     /// Octets of the body that it answers with.
     var bodySize: Int?
     /// wrk's complaints.
@@ -37,6 +39,7 @@ extension Bench {
     private func rates(progress: (String) -> Void) -> [ServerResult] {
         let seconds = quick ? 2 : 3
         var samples: [String: [Double]] = [:]
+        var starts: [String: [Double]] = [:]
         var results: [ServerResult] = []
         for round in 1...(quick ? 1 : 3) {
             for (name, configuration) in servers {
@@ -45,6 +48,8 @@ extension Bench {
                     (load, result) throws(NotMeasured) in
                     let run = try load.run(connections: result.connections, seconds: seconds)
                     let key = "\(name) \(result.connections)"
+                    if let start = result.firstAnswer { starts[key, default: []].append(start) }
+                    result.firstAnswer = starts[key]?.median
                     samples[key, default: []].append(run.requestsPerSecond)
                     result.requestsPerSecond = samples[key]?.median
                     result.errors += run.errors
@@ -95,11 +100,12 @@ extension Bench {
             let configuration = try configuration.get()
             let counting = try counting.map { result throws(NotMeasured) in try result.get() }
             return try withServer(configuration, counting: counting) {
-                (load, size) throws(NotMeasured) in
+                (load, first) throws(NotMeasured) in
                 var results: [ServerResult] = []
                 for connections in Self.connectionCounts {
                     var result = ServerResult(server: name, connections: connections)
-                    result.bodySize = size
+                    result.bodySize = first.bodySize
+                    if counting == nil { result.firstAnswer = first.after / .milliseconds(1) }
                     do { try body(load, &result) } catch { result.notMeasured = "\(error)" }
                     results.append(result)
                 }
@@ -126,6 +132,7 @@ extension [ServerResult] {
                 own.requestsPerSecond = other.requestsPerSecond ?? own.requestsPerSecond
                 own.instructionsPerRequest =
                     other.instructionsPerRequest ?? own.instructionsPerRequest
+                own.firstAnswer = other.firstAnswer ?? own.firstAnswer
                 own.bodySize = other.bodySize ?? own.bodySize
                 own.errors += other.errors
                 own.notMeasured = own.notMeasured ?? other.notMeasured
