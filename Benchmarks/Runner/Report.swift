@@ -64,14 +64,8 @@ struct Report: Codable {
     }
 
     private func serverRow(_ result: ServerResult) -> [String] {
-        let own = servers.first {
-            $0.server == Bench.swiftletName && $0.connections == result.connections
-        }
-        func ratio(_ value: Double?, _ peer: Double?) -> String {
-            guard let value, let peer, peer > 0, result.server != Bench.swiftletName else {
-                return ""
-            }
-            return String(format: "%.2f ×", value / peer)
+        func ratio(_ value: Double?) -> String {
+            value.map { String(format: "%.2f ×", $0) } ?? ""
         }
         var notes = result.errors
         if let size = result.bodySize { notes.insert("\(size)-octet body", at: 0) }
@@ -79,9 +73,9 @@ struct Report: Codable {
         return [
             result.server, "\(result.connections)",
             result.requestsPerSecond.map(Self.number) ?? "–",
-            ratio(own?.requestsPerSecond, result.requestsPerSecond),
+            ratio(result.requestsRatio),
             result.instructionsPerRequest.map(Self.number) ?? "–",
-            ratio(own?.instructionsPerRequest, result.instructionsPerRequest),
+            ratio(result.instructionsRatio),
             result.firstAnswer.map { String(format: "%.0f ms", $0) } ?? "–",
             notes.joined(separator: "; "),
         ]

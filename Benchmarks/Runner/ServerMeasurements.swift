@@ -8,6 +8,9 @@ struct ServerResult: Codable {
     let connections: Int
     var requestsPerSecond: Double?
     var instructionsPerRequest: Double?
+    /// Swiftlet's figure over this server's, at the same number of connections.
+    var requestsRatio: Double?
+    var instructionsRatio: Double?
     /// Milliseconds from QEMU's start to the first answer, without the plugin.
     var firstAnswer: Double?
     /// Octets of the body that it answers with.
@@ -33,6 +36,7 @@ extension Bench {
             Self.connectionCounts.map { ServerResult(server: name, connections: $0) }
         }
         .merging(rates(progress: progress)).merging(instructions(progress: progress))
+        .withRatios()
     }
 
     /// wrk at full speed, without the plugin; every server in each round, medians of the rounds.
@@ -123,6 +127,24 @@ extension Bench {
 }
 
 extension [ServerResult] {
+    fileprivate func withRatios() -> [ServerResult] {
+        func ratio(_ own: Double?, _ peer: Double?) -> Double? {
+            guard let own, let peer, peer > 0 else { return nil }
+            return own / peer
+        }
+        return map { peer in
+            var peer = peer
+            guard peer.server != Bench.swiftletName,
+                let own = first(where: {
+                    $0.server == Bench.swiftletName && $0.connections == peer.connections
+                })
+            else { return peer }
+            peer.requestsRatio = ratio(own.requestsPerSecond, peer.requestsPerSecond)
+            peer.instructionsRatio = ratio(own.instructionsPerRequest, peer.instructionsPerRequest)
+            return peer
+        }
+    }
+
     /// Takes over what `others` measured of the same server and connections; later values win.
     fileprivate func merging(_ others: [ServerResult]) -> [ServerResult] {
         map { own in
