@@ -106,7 +106,7 @@ struct Report: Codable {
     /// Writes `latest.json` and `latest.txt`.
     func write(to folder: URL) throws {
         let encoder = JSONEncoder()
-        encoder.outputFormatting = [.prettyPrinted, .sortedKeys]
+        encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
         try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
         try (encoder.encode(self) + [10]).write(to: folder.appending(path: "latest.json"))
         try Data(text.utf8).write(to: folder.appending(path: "latest.txt"))
