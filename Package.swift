@@ -83,6 +83,12 @@ let hostTargets: [Target] = [
         ],
         path: "Sources/Host/swiftlet", swiftSettings: settings),
 
+    // `make bench`; not a product, so no user of the package builds it.
+    .executableTarget(
+        name: "SwiftletBench",
+        dependencies: [.product(name: "ArgumentParser", package: "swift-argument-parser")],
+        path: "Benchmarks/Runner", swiftSettings: settings),
+
     tests("MachineTests", ["SwiftletMachine", "SwiftletMemory"]),
     tests("VirtioTests", ["SwiftletVirtio", "SwiftletMemory", "SwiftletMachine"]),
     tests("NetworkTests", ["SwiftletNetwork"]),
