@@ -41,8 +41,11 @@ public struct QEMU: Monitor {
         var commandLine = machine.commandLine
         commandLine.exitPort = Self.exitPort
         commandLine.network = commandLine.network ?? Self.network
+        // Without ACPI, microvm announces its virtio devices on the kernel's command line.
+        let type =
+            machine.type == .microvm ? "microvm,acpi=off" : machine.type.rawValue
         var arguments = [
-            "-M", machine.type.rawValue, "-m", "\((machine.memory + 1023) / 1024)K",
+            "-M", type, "-m", "\((machine.memory + 1023) / 1024)K",
             "-nodefaults", "-no-user-config", "-no-reboot", "-display", "none",
             "-serial", "stdio", "-kernel", kernel.string, "-append", commandLine.text,
             "-chardev", "file,id=exit,path=\(Self.escape(exitFile.string))",
