@@ -26,6 +26,19 @@ enum Word {
         return ~(letter | isDash) & highs
     }
 
+    /// Octets that are neither letters nor digits nor one of "-.:", exact in each octet: most hosts
+    /// need no more.
+    @inline(__always) static func notPlainHost(_ word: UInt64) -> UInt64 {
+        let octets = word & ~highs
+        let low = octets | (lows &* 0x20)
+        let letter = (low &+ (lows &* 0x1F)) & ~(low &+ (lows &* 0x05))
+        // From "-" to ":" lie the digits, ".", and "/", which is left out.
+        let middle = (octets &+ (lows &* 0x53)) & ~(octets &+ (lows &* 0x45))
+        let slash = word ^ (lows &* 0x2F)
+        let notSlash = ((slash & ~highs) &+ ~highs) | slash
+        return ~((letter | middle & notSlash) & ~word) & highs
+    }
+
     /// The index of the lowest marked octet; 8 if none is.
     @inline(__always) static func first(_ mask: UInt64) -> Int {
         mask.trailingZeroBitCount &>> 3
@@ -44,6 +57,12 @@ extension RawSpan {
         let room = byteCount &- index
         if index >= 0 && room >= 8 {
             return unsafeLoadUnaligned(fromUncheckedByteOffset: index, as: UInt64.self)
+        }
+        if index >= 0 && room > 0 && byteCount >= 8 {
+            // The last eight, without those before `index`.
+            let last = unsafeLoadUnaligned(
+                fromUncheckedByteOffset: byteCount &- 8, as: UInt64.self)
+            return last &>> UInt64(64 &- 8 &* room)
         }
         return partialWord(index)
     }

@@ -80,13 +80,20 @@ public struct RequestParser: Sendable {
 
     private mutating func parseRequestLine(_ bytes: RawSpan, limit: Int) -> Step {
         var index = position
-        while ASCII.isToken(bytes.octet(index)) {
-            index &+= 1
-            if index &- position > 32 { return .failed(.notImplemented) }
-        }
-        if index >= bytes.byteCount { return .needsMore }
-        guard index > position, bytes.octet(index) == ASCII.space else {
-            return .failed(.badRequest)
+        if bytes.halfWord(position) == 0x2054_4547 {
+            // "GET ", most of the time.
+            index &+= 3
+            head.method = .get
+        } else {
+            while ASCII.isToken(bytes.octet(index)) {
+                index &+= 1
+                if index &- position > 32 { return .failed(.notImplemented) }
+            }
+            if index >= bytes.byteCount { return .needsMore }
+            guard index > position, bytes.octet(index) == ASCII.space else {
+                return .failed(.badRequest)
+            }
+            head.method = HTTPMethod(bytes.extracting(position..<index))
         }
         let method = OctetRange(start: position, end: index)
 
@@ -132,7 +139,6 @@ public struct RequestParser: Sendable {
         else { return .failed(.badRequest) }
 
         head.methodName = method
-        head.method = HTTPMethod(bytes.octets(method))
         head.target = OctetRange(start: target, end: index)
         guard parseTarget(bytes, from: target, to: index) else { return .failed(.badRequest) }
         // No tunnels here (RFC 9110 §9.3.6).
@@ -266,8 +272,14 @@ public struct RequestParser: Sendable {
     private mutating func takeHost(_ value: RawSpan) -> HTTPStatus? {
         guard !head.seen.contains(.host) else { return .badRequest }
         head.seen.insert(.host)
-        for index in 0..<value.byteCount where !ASCII.isHost(value.octet(index)) {
-            return .badRequest
+        var index = 0
+        while index < value.byteCount {
+            let stops = Word.notPlainHost(value.word(index))
+            index &+= Word.first(stops)
+            if stops == 0 { continue }
+            if index >= value.byteCount { break }
+            guard ASCII.isHost(value.octet(index)) else { return .badRequest }
+            index &+= 1
         }
         return nil
     }

@@ -87,7 +87,14 @@ extension HTTPServerConnection {
     {
         guard response.phase == .notStarted else { return }
         response.phase = .finished
-        writeHead(.length(UInt64(content.byteCount)), contentType: contentType)
+        if head.method == .get, fields.count == 0, response.status == .ok, !announcesClose,
+            head.minorVersion > 0, case .none = body, contentType.utf8CodeUnitCount > 0
+        {
+            service.writePlainHead(
+                transport, contentType: contentType, length: UInt64(content.byteCount))
+        } else {
+            writeHead(.length(UInt64(content.byteCount)), contentType: contentType)
+        }
         if response.omitsContent {
             _ = await sendScratch()
             return
@@ -134,7 +141,7 @@ extension HTTPServerConnection {
         case .chunked:
             // A chunk of no octets would end the body.
             if response.omitsContent || bytes.byteCount == 0 { return true }
-            service.scratch.removeAll()
+            service.beginScratch()
             service.scratch.append(hexadecimal: UInt64(bytes.byteCount))
             service.scratch.append("\r\n")
             guard await sendScratch(), await sendAll(bytes) else { return false }
@@ -162,7 +169,7 @@ extension HTTPServerConnection {
         if !bodyIsDrainable { closeAfterwards(lingering: true) }
         owesContinue = false
 
-        service.scratch.removeAll()
+        service.beginScratch()
         if status == .ok {
             service.scratch.append("HTTP/1.1 200 OK\r\n")
         } else {

@@ -21,6 +21,10 @@ public final class HTTPService<Transport: HTTPTransport>: @unchecked Sendable {
     /// `Date: …\r\n` of the second that ends at `dateExpires`; empty without a clock.
     private var dateLine = OctetBuffer(capacity: 64)
     private var dateExpires: UInt64 = 0
+    /// Octets at the front of `scratch` that begin a plain 200 of `prefixType`, up to the value of
+    /// Content-Length; 0 if something else was written there.
+    private var prefixCount = 0
+    private var prefixType: StaticString = ""
 
     /// True once no further requests are to be taken.
     public private(set) var isStopping = false
@@ -61,6 +65,39 @@ public final class HTTPService<Transport: HTTPTransport>: @unchecked Sendable {
         let now = transport.now
         if now >= dateExpires { renewDate(transport, now: now) }
         dateLine.withOctets { scratch.append($0) }
+    }
+
+    /// Empties the scratch buffer.
+    @inline(__always) func beginScratch() {
+        prefixCount = 0
+        scratch.removeAll()
+    }
+
+    /// Writes the head of a plain 200 on a connection that stays open. All such responses begin
+    /// alike for a while, so the beginning is left standing in the scratch buffer.
+    @inline(__always)
+    func writePlainHead(_ transport: Transport, contentType: StaticString, length: UInt64) {
+        // The same literal has the same address.
+        if prefixCount > 0, contentType.utf8Start == prefixType.utf8Start,
+            transport.now < dateExpires
+        {
+            scratch.truncate(to: prefixCount)
+        } else {
+            writePrefix(transport, contentType: contentType)
+        }
+        scratch.append(decimal: length)
+        scratch.append("\r\n\r\n")
+    }
+
+    @inline(never) private func writePrefix(_ transport: Transport, contentType: StaticString) {
+        scratch.removeAll()
+        scratch.append("HTTP/1.1 200 OK\r\n")
+        appendDate(transport)
+        scratch.append("Content-Type: ")
+        scratch.append(contentType)
+        scratch.append("\r\nContent-Length: ")
+        prefixCount = scratch.count
+        prefixType = contentType
     }
 
     @inline(never) private func renewDate(_ transport: Transport, now: UInt64) {
