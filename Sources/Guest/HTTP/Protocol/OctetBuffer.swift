@@ -52,6 +52,10 @@ public struct OctetBuffer {
                 index &+= 8
             }
             raw.storeBytes(of: bytes.word(last), toByteOffset: start &+ last, as: UInt64.self)
+        } else if size >= 4 {
+            raw.storeBytes(of: bytes.halfWord(0), toByteOffset: start, as: UInt32.self)
+            raw.storeBytes(
+                of: bytes.halfWord(size &- 4), toByteOffset: start &+ size &- 4, as: UInt32.self)
         } else {
             var index = 0
             while index < size {
@@ -62,7 +66,11 @@ public struct OctetBuffer {
         }
     }
 
-    @inline(__always) public mutating func append(_ bytes: RawSpan) {
+    // Not inlined: a response head is a dozen of these, and an image has to be small.
+    @inline(never) public mutating func append(_ bytes: RawSpan) { appendInline(bytes) }
+
+    /// As `append`, for the one path that is short of time.
+    @inline(__always) mutating func appendInline(_ bytes: RawSpan) {
         if room < bytes.byteCount { grow(by: bytes.byteCount) }
         let start = count
         var target = storage.mutableSpan

@@ -22,6 +22,8 @@ struct ResponseState {
     var hasContentType = false
     /// True if the content is not sent: HEAD, or a status that has none.
     var omitsContent = false
+    /// True if the content was too large for the buffer that the head was written in.
+    var contentIsApart = false
 }
 
 extension HTTPServerConnection {
@@ -33,10 +35,8 @@ extension HTTPServerConnection {
     }
 
     /// Sends all of `bytes`, waiting for room where there is none. False if the client is gone.
-    @inline(__always) @discardableResult
-    nonisolated(nonsending)
-        func sendAll(_ bytes: RawSpan) async -> Bool
-    {
+    @inline(never) @discardableResult
+    nonisolated(nonsending) func sendAll(_ bytes: RawSpan) async -> Bool {
         let sent = transport.send(bytes)
         if sent == bytes.byteCount { return true }
         return await sendRest(bytes.extracting(droppingFirst: sent))
@@ -66,26 +66,34 @@ extension HTTPServerConnection {
 
     /// Sends the scratch buffer, which other connections use too: what does not fit is copied
     /// before anything waits.
-    @inline(__always) nonisolated(nonsending) func sendScratch() async -> Bool {
+    @inline(never)
+    nonisolated(nonsending) func sendScratch() async -> Bool {
         let sent = service.scratch.withOctets { transport.send($0) }
         if sent == service.scratch.count { return true }
         return await sendRestOfScratch(from: sent)
     }
 
-    @inline(never) nonisolated(nonsending) private func sendRestOfScratch(from sent: Int) async
-        -> Bool
-    {
+    @inline(never)
+    nonisolated(nonsending) private func sendRestOfScratch(from sent: Int) async -> Bool {
         var copy = OctetBuffer()
         service.scratch.withOctets { copy.append($0.extracting(droppingFirst: sent)) }
         return await sendRest(copy.octets)
     }
 
-    /// Answers with `content` and ends the response.
+    /// Answers with `content` and ends the response. The common case is a plain function; only
+    /// what does not fit at once takes the long way.
     @inline(__always)
-    nonisolated(nonsending)
-        func sendWhole(_ content: RawSpan, contentType: StaticString) async
-    {
-        guard response.phase == .notStarted else { return }
+    nonisolated(nonsending) func sendWhole(_ content: RawSpan, contentType: StaticString) async {
+        let sent = sendAtOnce(content, contentType: contentType)
+        if sent >= 0 { await finishWhole(content, sent: sent) }
+    }
+
+    /// Writes the head and hands it to the transport, with the content if that is small.
+    ///
+    /// - Returns: -1 if the response is complete, else how much of the scratch buffer was taken.
+    @inline(never)
+    private func sendAtOnce(_ content: RawSpan, contentType: StaticString) -> Int {
+        guard response.phase == .notStarted else { return -1 }
         response.phase = .finished
         if head.method == .get, fields.count == 0, response.status == .ok, !announcesClose,
             head.minorVersion > 0, case .none = body, contentType.utf8CodeUnitCount > 0
@@ -95,17 +103,25 @@ extension HTTPServerConnection {
         } else {
             writeHead(.length(UInt64(content.byteCount)), contentType: contentType)
         }
-        if response.omitsContent {
-            _ = await sendScratch()
-            return
+        response.contentIsApart = false
+        if !response.omitsContent {
+            // Small content goes out with its head in one copy.
+            if content.byteCount <= service.scratch.room {
+                service.scratch.appendInline(content)
+            } else {
+                response.contentIsApart = true
+            }
         }
-        // Small content goes out with its head in one copy.
-        if content.byteCount <= service.scratch.room {
-            service.scratch.append(content)
-            _ = await sendScratch()
-        } else if await sendScratch() {
-            await sendAll(content)
+        let sent = service.scratch.withOctets { transport.send($0) }
+        return sent == service.scratch.count && !response.contentIsApart ? -1 : sent
+    }
+
+    @inline(never)
+    nonisolated(nonsending) private func finishWhole(_ content: RawSpan, sent: Int) async {
+        if sent < service.scratch.count {
+            guard await sendRestOfScratch(from: sent) else { return }
         }
+        if response.contentIsApart { await sendAll(content) }
     }
 
     /// Starts a response whose content comes in pieces.

@@ -86,7 +86,7 @@ public final class HTTPService<Transport: HTTPTransport>: @unchecked Sendable {
             writePrefix(transport, contentType: contentType)
         }
         scratch.append(decimal: length)
-        scratch.append("\r\n\r\n")
+        scratch.appendInline(("\r\n\r\n" as StaticString).octets)
     }
 
     @inline(never) private func writePrefix(_ transport: Transport, contentType: StaticString) {
