@@ -14,6 +14,8 @@ struct SourceFile: CustomTestStringConvertible, Sendable {
     /// The modules that it imports.
     var imports: [String] {
         lines.compactMap { line in
+            // Deeper lines are text: a declaration within `#if` is indented once.
+            guard !line.hasPrefix("     ") else { return nil }
             let words = line.split(separator: " ").map(String.init)
             guard let place = words.firstIndex(of: "import"), place + 1 < words.count,
                 words[..<place].allSatisfy({ $0.hasPrefix("@") || Self.modifiers.contains($0) })
@@ -123,6 +125,10 @@ struct ArchitectureTests {
         let allowed = [
             "Sources/Guest/Machine/", "Sources/Guest/Memory/", "Sources/Guest/Virtio/",
             "Sources/Guest/Runtime/", "Sources/Guest/Network/Storage/",
+            // The SDK joins the stack to the machine, and hands out what the image holds.
+            "Sources/Guest/Swiftlet/",
+            // A literal's octets as a span, which Swift does not offer yet.
+            "Sources/Guest/HTTP/Protocol/Octets.swift",
         ]
         let files = SourceFile.all(in: "Sources/Guest") + SourceFile.all(in: "Sources/Shared")
         for file in files where !allowed.contains(where: file.path.hasPrefix) {

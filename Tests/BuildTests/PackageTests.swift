@@ -126,7 +126,8 @@ struct PackageTests {
             #expect(files.first?.contents == Array("x".utf8))
         }
         try await Self.withPackage(nil) { folder in
-            #expect(try FilesFolder.choose(nil, package: folder) == nil)
+            let chosen = try FilesFolder.choose(nil, package: folder)
+            #expect(chosen == nil)
         }
     }
 

@@ -11,7 +11,7 @@ struct SampleGuest {
     var dataAfterHeader = [UInt8](repeating: 0x22, count: 32)
     var bss: UInt64 = 0x3000
     var type = ELFFile.executableType
-    var machine = ELFFile.x86_64
+    var machine = ELFFile.amd64
     var hasNote = true
     var hasSymbol = true
     var magic = ImageHeader.magic

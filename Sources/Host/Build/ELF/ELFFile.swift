@@ -35,7 +35,7 @@ public struct ELFFile: Sendable {
 
     public static let headerSize = 64
     public static let executableType: UInt16 = 2
-    public static let x86_64: UInt16 = 62
+    public static let amd64: UInt16 = 62
 
     /// Reads header, program headers and section headers.
     public init(_ bytes: [UInt8]) throws(ELFError) {

@@ -28,7 +28,7 @@ public enum ImageWriter {
         func reject(_ reason: String) -> ToolError {
             ToolError("cannot make an image of '\(name)': \(reason)")
         }
-        guard elf.type == ELFFile.executableType, elf.machine == ELFFile.x86_64 else {
+        guard elf.type == ELFFile.executableType, elf.machine == ELFFile.amd64 else {
             throw reject("it is no static x86-64 executable")
         }
         guard elf.notes().contains(where: \.isPVHEntry)
@@ -138,7 +138,7 @@ public enum ImageWriter {
         var header: [UInt8] = [0x7F, 0x45, 0x4C, 0x46, 2, 1, 1, 0]
         header += [UInt8](repeating: 0, count: 8)
         header.append(littleEndian: ELFFile.executableType)
-        header.append(littleEndian: ELFFile.x86_64)
+        header.append(littleEndian: ELFFile.amd64)
         header.append(littleEndian: UInt32(1))
         header.append(littleEndian: entry)
         header.append(littleEndian: UInt64(ELFFile.headerSize))
