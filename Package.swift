@@ -86,7 +86,11 @@ let hostTargets: [Target] = [
     // `make bench`; not a product, so no user of the package builds it.
     .executableTarget(
         name: "SwiftletBench",
-        dependencies: [.product(name: "ArgumentParser", package: "swift-argument-parser")],
+        dependencies: [
+            "SwiftletBuild", "SwiftletBootProtocol",
+            .product(name: "ArgumentParser", package: "swift-argument-parser"),
+            .product(name: "SystemPackage", package: "swift-system"),
+        ],
         path: "Benchmarks/Runner", swiftSettings: settings),
 
     tests("MachineTests", ["SwiftletMachine", "SwiftletMemory"]),

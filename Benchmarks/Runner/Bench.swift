@@ -43,11 +43,11 @@ struct Bench {
         }
         progress("building the images")
         self.hello = Self.attempt { () throws(NotMeasured) in
-            if let hello { return try SwiftletImage(hello) }
+            if let hello { return try SwiftletImage(hello, work: work) }
             return try SwiftletImage(example: "Hello", root: root, work: work)
         }
         self.server = Self.attempt { () throws(NotMeasured) in
-            if let server { return try SwiftletImage(server) }
+            if let server { return try SwiftletImage(server, work: work) }
             return try SwiftletImage(example: "HelloHTTP", root: root, work: work)
         }
         network = Self.attempt { () throws(NotMeasured) in try NetworkNamespace() }

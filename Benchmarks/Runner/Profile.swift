@@ -104,8 +104,8 @@ extension Bench {
     }
 
     private func symbols(of image: SwiftletImage) throws(NotMeasured) -> URL {
-        let file = image.file.appendingPathExtension("debug")
-        return FileManager.default.fileExists(atPath: file.path) ? file : image.file
+        let file = image.built.appendingPathExtension("debug")
+        return FileManager.default.fileExists(atPath: file.path) ? file : image.built
     }
 
     private func profileOfStart() throws(NotMeasured) -> Profile {
@@ -120,17 +120,12 @@ extension Bench {
         machine.stop()
         let counts = try InstructionCounts(readingFrom: counting.file)
         // The firmware lies outside the image; boot code runs at its physical address first.
-        // An image that was moved fits below 0x9F000, one that was not has nothing to translate.
         var executions: [UInt64: UInt64] = [:]
         for (address, count) in counts.profile {
-            if address >= image.virtualBase {
-                executions[address, default: 0] += count
-            } else if address >= image.physicalBase, address < image.physicalBase + 0x6F000 {
-                let linked = address - image.physicalBase + image.virtualBase
-                executions[linked, default: 0] += count
-            }
+            let isLinked = image.addresses.contains(address)
+            let linked = isLinked ? address : address &+ image.distance
+            if image.addresses.contains(linked) { executions[linked, default: 0] += count }
         }
-        executions = executions.filter { $0.key < image.virtualBase + 0x1000_0000 }
         return Profile(
             title: "Instructions of one whole run of hello, to the power-off",
             executions: executions, divisor: 1)

@@ -14,9 +14,9 @@ extension Bench {
     /// the last 2.
     func checkedPlugin() throws(NotMeasured) -> URL {
         let plugin = try plugin.get()
-        let floor = try SwiftletImage(floor.get())
+        let floor = try floor.get()
         let (start, end, console) = try countedStart(
-            floor, MachineConfiguration(kernel: floor.file), plugin: plugin
+            at: SwiftletImage.entry(of: floor), MachineConfiguration(kernel: floor), plugin: plugin
         ) { _ in false }
         guard console.octets.map(\.value) == [46],
             console.octets[0].moment.total - start.total == 2,
@@ -33,7 +33,7 @@ extension Bench {
         let plugin = try checkedPlugin()
         return try median { () throws(NotMeasured) in
             let (start, _, console) = try countedStart(
-                image, image.configuration(), plugin: plugin
+                at: image.entry, image.configuration(), plugin: plugin
             ) { _ in false }
             guard let first = console.octets.first?.moment else {
                 throw NotMeasured("no output on the console")
@@ -50,7 +50,7 @@ extension Bench {
         let plugin = try checkedPlugin()
         return try median { () throws(NotMeasured) in
             let (start, end, console) = try countedStart(
-                image, image.configuration(on: network), plugin: plugin
+                at: image.entry, image.configuration(on: network), plugin: plugin
             ) { String(decoding: $0, as: UTF8.self).lowercased().contains("listening") }
             let idle = end.firstHalt.flatMap { $0.total > start.total ? $0 : nil }
             if let line = console.line(containing: "listening") {
@@ -101,12 +101,12 @@ extension Bench {
 
     /// One start under the plugin, until the machine ends, `until` holds or five seconds are over.
     private func countedStart(
-        _ image: SwiftletImage, _ configuration: MachineConfiguration, plugin: URL,
+        at entry: UInt64, _ configuration: MachineConfiguration, plugin: URL,
         until: ([UInt8]) -> Bool
     ) throws(NotMeasured) -> (InstructionCounts.Moment, InstructionCounts, CountedConsole) {
         var configuration = configuration
         let counting = MachineConfiguration.Counting(
-            plugin: plugin, file: work.appending(path: "start.counts"), marks: [image.entry],
+            plugin: plugin, file: work.appending(path: "start.counts"), marks: [entry],
             logging: true)
         configuration.counting = counting
         let machine = try VirtualMachine(configuration)

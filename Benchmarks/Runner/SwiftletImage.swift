@@ -1,29 +1,36 @@
 // One image of ours: built with the command line, or given.
 
 import Foundation
+import SwiftletBootProtocol
+import SwiftletBuild
+import SystemPackage
 
 struct SwiftletImage {
+    /// As built: what has a size, and symbols beside it.
+    let built: URL
+    /// As `swiftlet run` boots it on this machine type: a small image moved into low memory.
     let file: URL
     let size: Int
     /// The 32-bit entry that a monitor jumps to: where "ELF entry" is in the budgets.
     let entry: UInt64
-    /// Where the image's first octet lies, as linked and in memory.
-    let virtualBase: UInt64
-    let physicalBase: UInt64
+    /// Where it is linked to run, and how far below that it lies in physical memory.
+    let addresses: Range<UInt64>
+    let distance: UInt64
 
     /// Takes an image that is there.
-    init(_ file: URL) throws(NotMeasured) {
-        guard let data = try? Data(contentsOf: file) else {
-            throw NotMeasured("cannot read the image \(file.path)")
-        }
-        self.file = file
-        size = data.count
-        guard let entry = Self.entry(of: data) else {
-            throw NotMeasured("\(file.path) is no ELF file with a PVH note")
-        }
-        self.entry = entry
-        virtualBase = Self.number(in: data, Self.firstSegment(of: data) + 16, 8) ?? 0
-        physicalBase = Self.number(in: data, Self.firstSegment(of: data) + 24, 8) ?? 0
+    init(_ built: URL, work: URL) throws(NotMeasured) {
+        do throws(ToolError) {
+            let image = try Image(FilePath(built.path))
+            let octets = try image.placed(image.placement(hasBIOS: false))
+            size = image.elf.bytes.count
+            file = work.appending(path: built.lastPathComponent + ".placed")
+            try FileSystem.write(octets, to: FilePath(file.path))
+            let placed = try Image(FilePath(file.path))
+            addresses = placed.segments[0].address..<placed.header.imageEnd
+            distance = placed.segments[0].address - placed.segments[0].physicalAddress
+        } catch { throw NotMeasured("\(error)") }
+        self.built = built
+        entry = try Self.entry(of: file)
     }
 
     /// Builds an example with the command line of this package.
@@ -38,49 +45,15 @@ struct SwiftletImage {
         }
         let image = work.appending(path: example)
         try Command.run([command.path, "build", package.path, "-o", image.path])
-        try self.init(image)
+        try self.init(image, work: work)
     }
 
-    private static func number(in data: Data, _ offset: Int, _ size: Int) -> UInt64? {
-        guard offset >= 0, offset <= data.count - size else { return nil }
-        return data[offset..<offset + size].reversed().reduce(0) { $0 << 8 | UInt64($1) }
-    }
-
-    /// The offsets of the program headers of a 64-bit ELF file.
-    private static func programHeaders(of data: Data) -> [Int] {
-        guard data.starts(with: [0x7F, 0x45, 0x4C, 0x46, 2, 1]),
-            let table = number(in: data, 32, 8), let count = number(in: data, 56, 2),
-            table < UInt64(data.count)
-        else { return [] }
-        return (0..<Int(count)).map { Int(table) + $0 * 56 }
-    }
-
-    private static func firstSegment(of data: Data) -> Int {
-        programHeaders(of: data).first { number(in: data, $0, 4) == 1 } ?? data.count
-    }
-
-    /// The note "Xen" of type 18 (XEN_ELFNOTE_PHYS32_ENTRY).
-    private static func entry(of data: Data) -> UInt64? {
-        for header in programHeaders(of: data) {
-            guard number(in: data, header, 4) == 4, let offset = number(in: data, header + 8, 8),
-                let size = number(in: data, header + 32, 8), offset <= data.count,
-                size <= UInt64(data.count) - offset
-            else { continue }
-            var note = Int(offset)
-            let end = note + Int(size)
-            while note + 12 <= end, let name = number(in: data, note, 4),
-                let length = number(in: data, note + 4, 4), name < 4096, length < 4096
-            {
-                let contents = note + 12 + (Int(name) + 3) & ~3
-                if name == 4, number(in: data, note + 8, 4) == 18,
-                    number(in: data, note + 12, 4) == 0x6E6558
-                {
-                    return number(in: data, contents, min(Int(length), 8))
-                }
-                note = contents + (Int(length) + 3) & ~3
-            }
-        }
-        return nil
+    /// What the PVH note of an ELF file says.
+    static func entry(of file: URL) throws(NotMeasured) -> UInt64 {
+        guard let contents = try? FileSystem.read(FilePath(file.path)),
+            let note = try? ELFFile(contents).notes().first(where: \.isPVHEntry)
+        else { throw NotMeasured("\(file.lastPathComponent) is no ELF file with a PVH note") }
+        return note.contents.reversed().reduce(0) { $0 << 8 | UInt64($1) }
     }
 
     /// The machine that runs it.
