@@ -94,6 +94,7 @@ let hostTargets: [Target] = [
         path: "Benchmarks/Runner", swiftSettings: settings),
 
     tests("MachineTests", ["SwiftletMachine", "SwiftletMemory"]),
+    tests("RuntimeTests", ["SwiftletRuntime"]),
     tests("VirtioTests", ["SwiftletVirtio", "SwiftletMemory", "SwiftletMachine"]),
     tests("NetworkTests", ["SwiftletNetwork"]),
     tests("HTTPTests", ["SwiftletHTTP"]),

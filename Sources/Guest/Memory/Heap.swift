@@ -69,6 +69,11 @@ public enum Heap {
         return tag == 0 || tag > UInt8(classCount) ? 0 : size(ofClass: Int(tag) - 1)
     }
 
+    /// For host tests: forgets all slabs.
+    static func reset() {
+        for index in 0..<classCount { slabs[index] = nil }
+    }
+
     // MARK: Classes
 
     /// Steps of 16 up to 128, then four steps a doubling: at most a fifth of an object is unused.

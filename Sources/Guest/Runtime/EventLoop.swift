@@ -28,7 +28,7 @@ import SwiftletMachine
         /// One turn: ready jobs, then the sources; sleeps if neither had work.
         static func turn() {
             ReadyQueue.runTurn()
-            if sources.isEmpty, !Waits.hasTimers {
+            if sources.isEmpty, Timers.isEmpty {
                 if ReadyQueue.isEmpty { idleForever() }
                 return
             }
@@ -42,7 +42,7 @@ import SwiftletMachine
         private static func sleep() {
             StandardOutput.flush()
             var hasWork = false
-            var deadline = Waits.nextDeadline
+            var deadline = Timers.nextDeadline
             for source in sources {
                 hasWork = source.armInterrupt() || hasWork
                 deadline = min(deadline, source.nextDeadline)
