@@ -5,41 +5,35 @@ import Testing
 @testable import SwiftletMachine
 @testable import SwiftletMemory
 
-/// The allocators are the machine's, so these tests take turns.
-@Suite(.serialized)
 struct MemoryTests {
-    /// Gives the allocator `frames` frames of host memory for the time of `body`.
-    private func withMemory(frames: Int, _ body: () throws -> Void) rethrows {
+    /// A heap on `count` frames of host memory, in two regions with a hole between them.
+    private func withHeap(frames count: Int, _ body: (inout HeapAllocator) throws -> Void) rethrows
+    {
         let memory = UnsafeMutableRawPointer.allocate(
-            byteCount: frames * PageFrames.size, alignment: PageFrames.size)
+            byteCount: count * PageFrames.size, alignment: PageFrames.size)
         defer { memory.deallocate() }
         let start = UInt64(UInt(bitPattern: memory))
-        PageFrames.reset()
-        Heap.reset()
-        defer {
-            PageFrames.reset()
-            Heap.reset()
-        }
-        // Two regions with a hole between them.
-        let half = start + UInt64(frames / 2 * PageFrames.size)
-        PageFrames.addRegion(MemoryRegion(start: start, end: half))
-        PageFrames.addRegion(
+        let half = start + UInt64(count / 2 * PageFrames.size)
+        var heap = HeapAllocator()
+        heap.frames.addRegion(MemoryRegion(start: start, end: half))
+        heap.frames.addRegion(
             MemoryRegion(
                 start: half + UInt64(PageFrames.size),
-                end: start + UInt64(frames * PageFrames.size)))
-        #expect(PageFrames.finishRegions())
-        try body()
+                end: start + UInt64(count * PageFrames.size)))
+        let isReady = heap.frames.finishRegions()
+        #expect(isReady)
+        try body(&heap)
     }
 
     @Test func framesComeBackTogether() throws {
-        try withMemory(frames: 1024) {
-            let free = PageFrames.freeCount
+        try withHeap(frames: 1024) { heap in
+            let free = heap.frames.freeCount
             var random = SeededGenerator(seed: 1)
             var held: [(pointer: UnsafeMutableRawPointer, count: Int)] = []
             for step in 0..<20_000 {
                 if held.isEmpty || Bool.random(using: &random) {
                     let count = Int.random(in: 1...40, using: &random)
-                    guard let pointer = PageFrames.allocate(count, zeroed: false) else { continue }
+                    guard let pointer = heap.frames.allocate(count, zeroed: false) else { continue }
                     // Overlap would show as a mark of another.
                     pointer.storeBytes(of: step, as: Int.self)
                     (pointer + (count * PageFrames.size - 8)).storeBytes(of: step, as: Int.self)
@@ -50,40 +44,44 @@ struct MemoryTests {
                     #expect(
                         pointer.load(as: Int.self)
                             == (pointer + (count * PageFrames.size - 8)).load(as: Int.self))
-                    PageFrames.free(pointer, count: count)
+                    heap.frames.free(pointer, count: count)
                 }
             }
-            for (pointer, count) in held { PageFrames.free(pointer, count: count) }
-            #expect(PageFrames.freeCount == free)
+            for (pointer, count) in held { heap.frames.free(pointer, count: count) }
+            let freeAtEnd = heap.frames.freeCount
+            #expect(freeAtEnd == free)
             // All of it is one run again (less the tags and the hole).
-            let large = try #require(PageFrames.allocate(256))
-            PageFrames.free(large, count: 256)
+            let run = heap.frames.allocate(256)
+            let large = try #require(run)
+            heap.frames.free(large, count: 256)
         }
     }
 
     @Test func exhaustionIsAnAnswer() {
-        withMemory(frames: 64) {
+        withHeap(frames: 64) { heap in
             var count = 0
-            while PageFrames.allocate(1, zeroed: false) != nil { count += 1 }
-            #expect(count == PageFrames.totalCount)
-            #expect(PageFrames.freeCount == 0)
-            #expect(Heap.allocate(16) == nil)
+            while heap.frames.allocate(1, zeroed: false) != nil { count += 1 }
+            let (total, free) = (heap.frames.totalCount, heap.frames.freeCount)
+            #expect(count == total)
+            #expect(free == 0)
+            let more = heap.allocate(16)
+            #expect(more == nil)
         }
     }
 
     @Test func sizeClassesFitAndWasteLittle() {
-        for size in 1...Heap.largestClass {
-            let index = Heap.sizeClass(size)
-            #expect(Heap.size(ofClass: index) >= size)
-            #expect(index == 0 || Heap.size(ofClass: index - 1) < size)
-            #expect(Heap.size(ofClass: index) % 16 == 0)
+        for size in 1...HeapAllocator.largestClass {
+            let index = HeapAllocator.sizeClass(size)
+            #expect(HeapAllocator.size(ofClass: index) >= size)
+            #expect(index == 0 || HeapAllocator.size(ofClass: index - 1) < size)
+            #expect(HeapAllocator.size(ofClass: index) % 16 == 0)
         }
     }
 
     @Test(arguments: [1, 2, 3])
     func heapNeverOverlapsAndGivesBack(seed: UInt64) {
-        withMemory(frames: 4096) {
-            let free = PageFrames.freeCount
+        withHeap(frames: 4096) { heap in
+            let free = heap.frames.freeCount
             var random = SeededGenerator(seed: seed)
             var held: [(pointer: UnsafeMutableRawPointer, size: Int, mark: UInt8)] = []
             for step in 0..<50_000 {
@@ -93,12 +91,13 @@ struct MemoryTests {
                         ? Int.random(in: 1...40_000, using: &random)
                         : Int.random(in: 1...600, using: &random)
                     let alignment = [16, 16, 16, 64, 4096].randomElement(using: &random)!
-                    guard let pointer = Heap.allocate(size, alignment: alignment) else {
+                    guard let pointer = heap.allocate(size, alignment: alignment) else {
                         Issue.record("no memory")
                         return
                     }
                     #expect(UInt(bitPattern: pointer) % UInt(alignment) == 0)
-                    #expect(Heap.usableSize(pointer) >= size)
+                    let usable = heap.usableSize(pointer)
+                    #expect(usable >= size)
                     let mark = UInt8(truncatingIfNeeded: step)
                     pointer.initializeMemory(as: UInt8.self, repeating: mark, count: size)
                     held.append((pointer, size, mark))
@@ -107,12 +106,13 @@ struct MemoryTests {
                         at: Int.random(in: 0..<held.count, using: &random))
                     let bytes = UnsafeRawBufferPointer(start: pointer, count: size)
                     #expect(bytes.allSatisfy { $0 == mark })
-                    Heap.free(pointer)
+                    heap.free(pointer)
                 }
             }
-            for (pointer, _, _) in held { Heap.free(pointer) }
+            for (pointer, _, _) in held { heap.free(pointer) }
             // At most one empty slab of each class is kept.
-            #expect(free - PageFrames.freeCount <= 28 * 4)
+            let kept = free - heap.frames.freeCount
+            #expect(kept <= 28 * 4)
         }
     }
 }

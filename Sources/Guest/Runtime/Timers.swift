@@ -24,11 +24,17 @@ enum Timers {
     nonisolated(unsafe) private static var capacity: Int32 = 0
     nonisolated(unsafe) private static var heap: UnsafeMutablePointer<Int32>?
     nonisolated(unsafe) private static var heapCount = 0
-    nonisolated(unsafe) private static var buckets: InlineArray<256, Int32> =
-        .init(repeating: -1)
+    // Allocated with the first timers: a static array that is not a constant to the compiler costs
+    // a check at each access.
+    nonisolated(unsafe) private static var bucketHeads: UnsafeMutablePointer<Int32>?
+    nonisolated(unsafe) private static var occupiedWords: UnsafeMutablePointer<UInt64>?
+    private static let wordCount = 4
+
+    /// The first timer of each bucket.
+    private static var buckets: UnsafeMutablePointer<Int32> { bucketHeads.unsafelyUnwrapped }
     /// A bit for each bucket that is not empty.
-    nonisolated(unsafe) private static var occupied: InlineArray<4, UInt64> =
-        .init(repeating: 0)
+    private static var occupied: UnsafeMutablePointer<UInt64> { occupiedWords.unsafelyUnwrapped }
+
     /// Ticks up to this one are in the heap.
     nonisolated(unsafe) private static var wheelTick: UInt64 = 0
 
@@ -37,8 +43,9 @@ enum Timers {
     /// When `nextDue` has to be asked at the latest; `.max` without a timer.
     static var nextDeadline: UInt64 {
         if heapCount > 0 { return deadline(0) }
+        guard capacity > 0 else { return .max }
         var earliest = UInt64.max
-        for word in 0..<4 where occupied[word] != 0 {
+        for word in 0..<wordCount where occupied[word] != 0 {
             // Buckets behind the wheel's position belong to its next round.
             var bits = occupied[word]
             while bits != 0 {
@@ -53,6 +60,12 @@ enum Timers {
 
     /// Makes room for timers 0 to `count` - 1.
     static func reserve(_ count: Int32) {
+        if bucketHeads == nil {
+            bucketHeads = .allocate(capacity: Int(bucketCount))
+            bucketHeads?.initialize(repeating: none, count: Int(bucketCount))
+            occupiedWords = .allocate(capacity: wordCount)
+            occupiedWords?.initialize(repeating: 0, count: wordCount)
+        }
         let larger = UnsafeMutablePointer<Timer>.allocate(capacity: Int(count))
         let largerHeap = UnsafeMutablePointer<Int32>.allocate(capacity: Int(count))
         if let timers, let heap {
@@ -81,7 +94,7 @@ enum Timers {
         let timer = timer(index)
         timer.pointee.deadline = deadline
         let tick = deadline >> tickShift
-        if tick > wheelTick + 1 {
+        if tick > wheelTick {
             link(index, bucket: Int(truncatingIfNeeded: tick % bucketCount))
         } else {
             insert(index)
@@ -98,7 +111,7 @@ enum Timers {
     /// A timer whose deadline has come, which then no longer runs; nil if there is none.
     static func nextDue(now: UInt64) -> Int32? {
         let tick = now >> tickShift
-        if tick >= wheelTick { advance(to: tick + 1) }
+        if tick >= wheelTick, capacity > 0 { advance(to: tick + 1) }
         guard heapCount > 0, deadline(0) <= now else { return nil }
         let index = heap.unsafelyUnwrapped[0]
         remove(0)
