@@ -24,7 +24,7 @@ struct HypervisorTests {
     @Test("A microvm has virtio-mmio devices, a PC has PCI ones")
     func devices() throws {
         let micro = try Self.arguments(.microvm)
-        #expect(micro.hasPrefix("-M microvm -m 512K -nodefaults"))
+        #expect(micro.hasPrefix("-M microvm,acpi=off -m 512K -nodefaults"))
         #expect(micro.contains("-device virtio-net-device,netdev=net -device virtio-rng-device"))
         #expect(micro.contains("virtio-mmio.force-legacy=false"))
         #expect(!micro.contains("pci"))
