@@ -143,7 +143,6 @@ struct PackageTests {
             """
         #expect(
             PackageBuilder.diagnostics(output) == """
-                Building for production...
                 error: emit-module failed
                 /p/main.swift:1:1: error: cannot find 'x' in scope
                 [x] stays

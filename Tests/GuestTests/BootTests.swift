@@ -13,10 +13,10 @@ struct BootTests {
         #expect(end.exit == .exited(0))
     }
 
-    @Test("Hello runs in half a megabyte")
+    @Test("Hello runs in a megabyte")
     func littleMemory() async throws {
         let image = try await GuestImages.guest("Hello")
-        let end = try await Machine.run(image, memory: 512 << 10)
+        let end = try await Machine.run(image, memory: 1 << 20)
         #expect(end.output.hasPrefix("Hello from Swiftlet"))
         #expect(end.exit == .exited(0))
     }

@@ -137,7 +137,7 @@ public struct QEMU: Monitor {
             let result = try await Subprocess.run(
                 ProcessRunner.executable(program), arguments: Arguments(arguments),
                 platformOptions: options, input: .none, output: .sequence,
-                error: .currentStandardError
+                error: .string(limit: 1 << 20)
             ) { execution in
                 MachineSignals.watch(execution.processIdentifier.value)
                 defer { MachineSignals.watch(0) }
@@ -145,11 +145,21 @@ public struct QEMU: Monitor {
                     await console(buffer.withUnsafeBytes { Array($0) }[...])
                 }
             }
+            Self.report(result.standardError)
             return result.terminationStatus
         } catch {
             if Task.isCancelled { return .signaled(SIGTERM) }
             throw ToolError(
                 "cannot run '\(program)': \(error)", exitCode: ExitCode.cannotRun)
+        }
+    }
+}
+
+extension QEMU {
+    /// Shows what QEMU complained of, but not that it was stopped: the user asked for that.
+    private static func report(_ errors: String) {
+        for line in errors.split(separator: "\n") where !line.contains(": terminating on signal ") {
+            _ = try? FileDescriptor.standardError.writeAll(Array((line + "\n").utf8))
         }
     }
 }

@@ -66,7 +66,7 @@ struct RunCommand: AsyncParsableCommand {
             Terminal.note(
                 ToolError(
                     "the machine ended without an exit code",
-                    hint: "It was reset, or its processor gave up (triple fault)."
+                    hint: "The console above says why, or it was reset (a triple fault)."
                 ).description)
         }
         throw ArgumentParser.ExitCode(end.code)

@@ -112,6 +112,9 @@ public struct PackageBuilder: Sendable {
             "build", "--package-path", package.string, "-c", "release", "--swift-sdks-path",
             sdk.path.string, "--swift-sdk", SDKBundle.name, "--scratch-path", scratch.string,
             "--product", product,
+            // SwiftPM's cached plan does not notice new files in packages used by path, which
+            // Swiftlet itself is.
+            "--disable-build-manifest-caching",
         ]
         if verbose {
             let code = try await ProcessRunner.passThrough(
@@ -138,11 +141,18 @@ public struct PackageBuilder: Sendable {
             exitCode: code)
     }
 
-    /// SwiftPM's output without its lines of progress ("[3/7] Compiling …").
+    /// SwiftPM's output without its lines of progress ("[3/7] Compiling …"), and without what the
+    /// compiler says of every guest.
     static func diagnostics(_ output: String) -> String {
-        output.split(separator: "\n", omittingEmptySubsequences: false).filter { line in
-            !(line.hasPrefix("[") && line.contains("] ") && line.contains("/")
-                && line.dropFirst().prefix { $0.isNumber || $0 == "/" }.contains("/"))
+        let usual = [
+            "Building for ", "Swift version ", "Target: ", "<unknown>:0: error: libc not found",
+            "<unknown>:0: warning: libc not found", "warning: libc not found",
+        ]
+        return output.split(separator: "\n", omittingEmptySubsequences: false).filter { line in
+            let isProgress =
+                line.hasPrefix("[") && line.contains("] ")
+                && line.dropFirst().prefix { $0.isNumber || $0 == "/" }.contains("/")
+            return !isProgress && !usual.contains { line.hasPrefix($0) }
         }.joined(separator: "\n").trimmed
     }
 }
