@@ -30,7 +30,7 @@ struct IPv4Header {
     @inline(__always) var isFragment: Bool { moreFragments || fragmentOffset != 0 }
 
     /// Reads the header at the start of `packet`; nil if anything in it is wrong (RFC 1122 §3.2.1).
-    @inline(__always) init?(_ packet: RawSpan) {
+    init?(_ packet: RawSpan) {
         guard packet.byteCount >= Self.length else { return nil }
         let first = packet.number64(at: 0)
         let second = packet.number64(at: 8)

@@ -124,7 +124,7 @@ public struct NetworkStack<Device: NetworkDevice & ~Copyable>: ~Copyable {
     /// The next thing to tell the sleepers; nil: nothing more. Drain it after each batch.
     public mutating func nextEvent() -> NetworkEvent? {
         if let event = tcp.nextEvent() { return .tcp(event) }
-        if let event = udp.nextEvent() { return .udp(event) }
+        if udp.hasEvents, let event = udp.nextEvent() { return .udp(event) }
         if addressChanged {
             addressChanged = false
             return .addressChanged

@@ -41,13 +41,15 @@ struct BlockPool: ~Copyable {
     /// A block of `1 << shift` octets, or nil if it would pass `ceiling` (at most the limit).
     @inline(__always)
     mutating func allocate(shift: Int, ceiling: Int) -> UnsafeMutableRawPointer? {
-        guard shift <= Self.largestShift, used + (1 << shift) <= ceiling else { return nil }
-        used += 1 << shift
-        let index = shift - Self.smallestShift
+        guard shift <= Self.largestShift else { return nil }
+        let size = 1 &<< shift
+        guard used &+ size <= ceiling else { return nil }
+        used &+= size
+        let index = shift &- Self.smallestShift
         if let block = freeLists[index] {
             // A free block's first word holds the next free block: only this pool writes there.
             freeLists[index] = block.load(as: UnsafeMutableRawPointer?.self)
-            cached -= 1 << shift
+            cached &-= size
             return block
         }
         return Self.fresh(shift: shift)
@@ -61,11 +63,12 @@ struct BlockPool: ~Copyable {
     /// Takes back a block that `allocate` gave with the same shift.
     @inline(__always)
     mutating func free(_ block: UnsafeMutableRawPointer, shift: Int) {
-        used -= 1 << shift
-        guard cached + (1 << shift) <= cacheLimit else { return block.deallocate() }
-        let index = shift - Self.smallestShift
+        let size = 1 &<< shift
+        used &-= size
+        guard cached &+ size <= cacheLimit else { return block.deallocate() }
+        let index = shift &- Self.smallestShift
         block.storeBytes(of: freeLists[index], as: UnsafeMutableRawPointer?.self)
         freeLists[index] = block
-        cached += 1 << shift
+        cached &+= size
     }
 }

@@ -7,7 +7,8 @@ struct ByteRing: ~Copyable {
     private var storage: UnsafeMutableRawPointer?
     private var head: UInt32 = 0
     private var length: UInt32 = 0
-    private var shift: UInt8 = 0
+    /// Octets of the block, a power of two; 0 without one.
+    private var size: UInt32 = 0
 
     init() {}
 
@@ -19,7 +20,12 @@ struct ByteRing: ~Copyable {
     /// Octets in the ring.
     @inline(__always) var count: Int { Int(length) }
     /// Octets that the storage holds now; `reserve` makes it more.
-    @inline(__always) var capacity: Int { storage == nil ? 0 : 1 << Int(shift) }
+    @inline(__always) var capacity: Int { Int(size) }
+
+    /// Where the octet at `offset` from the oldest lies in the block.
+    @inline(__always) private func place(_ offset: Int) -> Int {
+        (Int(head) &+ offset) & (capacity &- 1)
+    }
 
     /// Makes the storage hold at least `octets`, if the pool's `ceiling` allows.
     @inline(__always)
@@ -27,6 +33,7 @@ struct ByteRing: ~Copyable {
         octets <= capacity || grow(to: octets, ceiling: ceiling, from: &pool)
     }
 
+    @inline(never)
     private mutating func grow(to octets: Int, ceiling: Int, from pool: inout BlockPool) -> Bool {
         let newShift = BlockPool.shift(for: octets)
         guard let block = pool.allocate(shift: newShift, ceiling: ceiling) else { return false }
@@ -36,10 +43,10 @@ struct ByteRing: ~Copyable {
             let first = capacity - Int(head)
             block.copyMemory(from: old + Int(head), byteCount: first)
             (block + first).copyMemory(from: old, byteCount: capacity - first)
-            pool.free(old, shift: Int(shift))
+            pool.free(old, shift: capacity.trailingZeroBitCount)
         }
         storage = block
-        shift = UInt8(truncatingIfNeeded: newShift)
+        size = 1 &<< UInt32(truncatingIfNeeded: newShift)
         head = 0
         return true
     }
@@ -49,17 +56,16 @@ struct ByteRing: ~Copyable {
     mutating func write(_ bytes: RawSpan, at offset: Int) {
         let count = bytes.byteCount
         guard count > 0 else { return }
-        let capacity = self.capacity
         // Soundness: everything written lies inside the block, wherever the caller pointed.
-        precondition(offset >= 0 && count <= capacity && offset <= capacity - count)
-        let start = (Int(head) + offset) & (capacity - 1)
-        let first = min(count, capacity - start)
+        precondition(offset >= 0 && count <= capacity && offset <= capacity &- count)
+        let start = place(offset)
+        let first = min(count, capacity &- start)
         bytes.withUnsafeBytes { source in
             storage.unsafelyUnwrapped.advanced(by: start).copyMemory(
                 from: source.baseAddress.unsafelyUnwrapped, byteCount: first)
             if first < count {
                 storage.unsafelyUnwrapped.copyMemory(
-                    from: source.baseAddress.unsafelyUnwrapped + first, byteCount: count - first)
+                    from: source.baseAddress.unsafelyUnwrapped + first, byteCount: count &- first)
             }
         }
     }
@@ -67,8 +73,15 @@ struct ByteRing: ~Copyable {
     /// Joins octets that were written behind the end to the ring.
     @inline(__always)
     mutating func extend(by count: Int) {
-        precondition(count >= 0 && count <= capacity - self.count)
+        precondition(count >= 0 && count <= capacity &- self.count)
         length &+= UInt32(truncatingIfNeeded: count)
+    }
+
+    /// Writes octets behind the end and joins them to the ring; `reserve` has made the room.
+    @inline(__always)
+    mutating func append(_ bytes: RawSpan) {
+        write(bytes, at: count)
+        length &+= UInt32(truncatingIfNeeded: bytes.byteCount)
     }
 
     /// Copies `count` octets that begin at `offset` into `target` at `position`.
@@ -77,16 +90,16 @@ struct ByteRing: ~Copyable {
         from offset: Int, count: Int, into target: inout MutableRawSpan, at position: Int
     ) {
         guard count > 0 else { return }
-        precondition(offset >= 0 && count <= self.count && offset <= self.count - count)
-        precondition(position >= 0 && count <= target.byteCount - position)
-        let start = (Int(head) + offset) & (capacity - 1)
-        let first = min(count, capacity - start)
+        precondition(offset >= 0 && count <= self.count && offset <= self.count &- count)
+        precondition(position >= 0 && count <= target.byteCount &- position)
+        let start = place(offset)
+        let first = min(count, capacity &- start)
         target.withUnsafeMutableBytes { bytes in
             let base = bytes.baseAddress.unsafelyUnwrapped + position
             base.copyMemory(from: storage.unsafelyUnwrapped + start, byteCount: first)
             if first < count {
                 (base + first).copyMemory(
-                    from: storage.unsafelyUnwrapped, byteCount: count - first)
+                    from: storage.unsafelyUnwrapped, byteCount: count &- first)
             }
         }
     }
@@ -95,7 +108,7 @@ struct ByteRing: ~Copyable {
     @inline(__always)
     borrowing func withFront<R>(_ body: (RawSpan) -> R) -> R {
         guard let storage, length > 0 else { return body(RawSpan()) }
-        let first = min(count, capacity - Int(head))
+        let first = min(count, capacity &- Int(head))
         return body(
             RawSpan(_unsafeStart: UnsafeRawPointer(storage) + Int(head), byteCount: first))
     }
@@ -105,17 +118,18 @@ struct ByteRing: ~Copyable {
     mutating func drop(_ count: Int) {
         let dropped = UInt32(truncatingIfNeeded: min(max(count, 0), self.count))
         length &-= dropped
-        head = (head &+ dropped) & UInt32(truncatingIfNeeded: capacity &- 1)
+        head = (head &+ dropped) & (size &- 1)
     }
 
     /// Empties the ring and gives the storage back.
-    @inline(__always)
+    @inline(never)
     mutating func clear(into pool: inout BlockPool) {
         if let storage {
-            pool.free(storage, shift: Int(shift))
+            pool.free(storage, shift: capacity.trailingZeroBitCount)
         }
         storage = nil
         head = 0
         length = 0
+        size = 0
     }
 }

@@ -61,8 +61,8 @@ struct Slab<Element: ~Copyable>: ~Copyable {
     borrowing func contains(_ index: Int, generation: UInt32) -> Bool {
         guard let block = block(index) else { return false }
         // A dead place has generation 0, which no insertion gets.
-        let place = index & (Self.chunkCount - 1)
-        return block.load(fromByteOffset: 8 + place * 4, as: UInt32.self) == generation
+        let place = index & (Self.chunkCount &- 1)
+        return block.load(fromByteOffset: 8 &+ place &* 4, as: UInt32.self) == generation
             && generation != 0
     }
 
@@ -77,6 +77,24 @@ struct Slab<Element: ~Copyable>: ~Copyable {
             precondition(contains(index))
             return Self.elements(block(index).unsafelyUnwrapped) + (index & (Self.chunkCount - 1))
         }
+    }
+
+    /// The same for an index that `contains` has just been asked about, without a second check.
+    ///
+    /// Soundness: only right behind a `contains` that said yes, with nothing removed in between.
+    subscript(checked index: Int) -> Element {
+        @inline(__always) unsafeAddress {
+            UnsafePointer(
+                Self.elements(chunk(of: index)) + (index & (Self.chunkCount &- 1)))
+        }
+        @inline(__always) unsafeMutableAddress {
+            Self.elements(chunk(of: index)) + (index & (Self.chunkCount &- 1))
+        }
+    }
+
+    @inline(__always)
+    private borrowing func chunk(of index: Int) -> UnsafeMutableRawPointer {
+        directory.unsafelyUnwrapped[index >> Self.chunkShift].unsafelyUnwrapped
     }
 
     /// Puts an element, made from its index and generation, into the lowest free place.

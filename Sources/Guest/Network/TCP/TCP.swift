@@ -42,28 +42,49 @@ public struct TCP: ~Copyable {
 
     /// Takes one received segment whose IP header and TCP checksum have been verified.
     /// Anything may be in it; what is wrong is dropped or answered by the rules.
+    @_optimize(speed)
     public mutating func receive(
         _ segment: RawSpan, from: IPAddress, to: IPAddress, now: Instant,
         output: inout some SegmentOutput & ~Copyable
     ) {
         context.latest = now
         context.statistics.segmentsReceived &+= 1
-        guard let header = TCPHeader(segment) else {
+        guard segment.byteCount >= TCPHeader.minimumLength else {
             context.statistics.malformed &+= 1
             return
         }
         let tuple = TCPTuple(
-            local: to, remote: from, localPort: header.destinationPort,
-            remotePort: header.sourcePort)
+            local: to, remote: from, localPort: segment.bigEndian16(at: 2),
+            remotePort: segment.bigEndian16(at: 0))
         let hash = tuple.hash(key: secret)
-        switch find(tuple, hash) {
+        let found = find(tuple, hash)
+        if case .connection(let index) = found,
+            connections[index].receivePredicted(segment, &context, now: now, output: &output)
+        {
+            return
+        }
+        receiveSlowly(segment, tuple, hash, found, now: now, output: &output)
+    }
+
+    @inline(never)
+    private mutating func receiveSlowly(
+        _ segment: RawSpan, _ tuple: TCPTuple, _ hash: UInt32, _ found: TCPTableValue?,
+        now: Instant, output: inout some SegmentOutput & ~Copyable
+    ) {
+        guard let header = TCPHeader(segment) else {
+            context.statistics.malformed &+= 1
+            return
+        }
+        switch found {
         case .connection(let index):
-            if connections[index].receivePredicted(
-                segment, header, &context, now: now, output: &output)
-            {
-                return
+            if connections[index].state == .synSent {
+                connections[index].receiveInSynSent(
+                    segment, header, &context, now: now, output: &output)
+            } else {
+                connections[index].receiveGeneral(
+                    segment, header, &context, now: now, output: &output)
             }
-            receiveSlowly(segment, header, index, now: now, output: &output)
+            settle(index, now: now)
         case .compact(let index):
             if compact[index].isTimeWait {
                 receiveInTimeWait(segment, header, index, now: now, output: &output)
@@ -73,21 +94,6 @@ public struct TCP: ~Copyable {
         case nil:
             receiveUnknown(segment, header, tuple, hash, now: now, output: &output)
         }
-    }
-
-    @inline(never)
-    private mutating func receiveSlowly(
-        _ segment: RawSpan, _ header: TCPHeader, _ index: Int, now: Instant,
-        output: inout some SegmentOutput & ~Copyable
-    ) {
-        if connections[index].state == .synSent {
-            connections[index].receiveInSynSent(
-                segment, header, &context, now: now, output: &output)
-        } else {
-            connections[index].receiveGeneral(
-                segment, header, &context, now: now, output: &output)
-        }
-        settle(index, now: now)
     }
 
     /// When `poll` has to be called at the latest. It may be earlier than anything is due.
@@ -120,16 +126,16 @@ public struct TCP: ~Copyable {
                 return .acceptable(listeners[index].id)
             }
             guard connections.contains(index, generation: entry.generation),
-                connections[index].events.rawValue != 0
+                connections[checked: index].events.rawValue != 0
             else {
                 context.events.removeFirst()
                 continue
             }
-            let all = connections[index].events.rawValue
+            let all = connections[checked: index].events.rawValue
             let one = all & (0 &- all)
-            connections[index].events.rawValue = all ^ one
+            connections[checked: index].events.rawValue = all ^ one
             if all == one { context.events.removeFirst() }
-            let id = connections[index].id
+            let id = connections[checked: index].id
             switch TCPEventFlags(rawValue: one) {
             case .connected: return .connected(id)
             case .readable: return .readable(id)
@@ -219,7 +225,7 @@ public struct TCP: ~Copyable {
     func live(_ id: TCPConnectionID) -> Int? {
         let index = Int(id.index)
         guard connections.contains(index, generation: id.generation),
-            !connections[index].flags.contains(.released)
+            !connections[checked: index].flags.contains(.released)
         else { return nil }
         return index
     }

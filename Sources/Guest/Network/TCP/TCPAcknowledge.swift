@@ -43,7 +43,7 @@ extension TCPControlBlock {
     }
 
     /// SND.UNA moves to `acknowledgment`, which the caller found to be acceptable and new.
-    @inline(__always)
+    @inline(__always) @_optimize(speed)
     mutating func acknowledged(
         _ acknowledgment: SequenceNumber, _ context: inout TCPContext, now: Instant
     ) {

@@ -75,11 +75,12 @@ struct TCPRoundTrip {
             smoothed = measured
             variation = measured / 2
         } else {
-            let difference = smoothed > measured ? smoothed - measured : measured - smoothed
-            variation = variation - variation / 4 + difference / 4
-            smoothed = max(smoothed - smoothed / 8 + measured / 8, 1)
+            let difference = smoothed > measured ? smoothed &- measured : measured &- smoothed
+            // No overflow: nothing here exceeds 2^42.
+            variation = variation &- variation / 4 &+ difference / 4
+            smoothed = max(smoothed &- smoothed / 8 &+ measured / 8, 1)
         }
-        base = smoothed + max(4 * variation, 1_000_000)
+        base = smoothed &+ max(4 &* variation, 1_000_000)
     }
 
     /// The handshake lost a segment: with no measurement, RTO starts at three seconds

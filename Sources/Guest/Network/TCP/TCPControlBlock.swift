@@ -138,6 +138,7 @@ struct TCPControlBlock: ~Copyable {
     var lastChallengeAt: Instant?
     var keepaliveNanoseconds: UInt64
     var userTimeoutNanoseconds: UInt64
+    private let inPlace = InPlace()
 
     init(
         id: TCPConnectionID, tuple: TCPTuple, hash: UInt32, state: TCPState, iss: SequenceNumber,

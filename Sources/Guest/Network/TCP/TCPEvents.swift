@@ -28,8 +28,8 @@ struct TCPEventQueue: ~Copyable {
     @inline(__always)
     mutating func push(_ entry: Entry) {
         if count == ring.count { grow() }
-        ring[(head + count) & (ring.count - 1)] = entry
-        count += 1
+        ring[(head &+ count) & (ring.count &- 1)] = entry
+        count &+= 1
     }
 
     @inline(__always)
@@ -37,8 +37,8 @@ struct TCPEventQueue: ~Copyable {
 
     @inline(__always)
     mutating func removeFirst() {
-        head = (head + 1) & (ring.count - 1)
-        count -= 1
+        head = (head &+ 1) & (ring.count &- 1)
+        count &-= 1
     }
 
     @inline(never)

@@ -70,13 +70,28 @@ struct TCPHeader: Equatable, Sendable {
     /// Writes the header with checksum and urgent pointer zero. Options are the caller's.
     @inline(__always)
     func write(into segment: inout MutableRawSpan) {
-        segment.storeBigEndian(sourcePort, at: 0)
-        segment.storeBigEndian(destinationPort, at: 2)
-        segment.storeBigEndian(sequence.value, at: 4)
-        segment.storeBigEndian(acknowledgment.value, at: 8)
-        segment.storeBigEndian(UInt8(truncatingIfNeeded: length &<< 2), at: 12)
-        segment.storeBigEndian(flags.rawValue, at: 13)
-        segment.storeBigEndian(window, at: 14)
+        // One check for all twenty octets, and wide stores.
+        guard segment.byteCount >= Self.minimumLength else { return }
+        segment.storeBigEndian(
+            UInt64(sourcePort) << 48 | UInt64(destinationPort) << 32 | UInt64(sequence.value), at: 0
+        )
+        segment.storeBigEndian(
+            UInt64(acknowledgment.value) << 32 | UInt64(truncatingIfNeeded: length) << 26
+                & 0xFF00_0000
+                | UInt64(flags.rawValue) << 16 | UInt64(window), at: 8)
         segment.storeBigEndian(UInt32(0), at: 16)
+    }
+
+    /// Sends a segment that is header and options alone: SYN and RST. Not for the data path, so
+    /// one copy of it serves them all.
+    @inline(never) @_optimize(size)
+    func send(
+        _ tuple: TCPTuple, _ options: TCPSynOptions = TCPSynOptions(),
+        output: inout some SegmentOutput & ~Copyable
+    ) -> Bool {
+        output.sendSegment(from: tuple.local, to: tuple.remote, length: length) { segment in
+            write(into: &segment)
+            options.write(into: &segment)
+        }
     }
 }

@@ -213,12 +213,7 @@ extension TCP {
             acknowledgment: acknowledgment, flags: [.syn, .ack],
             window: UInt16(truncatingIfNeeded: window),
             length: TCPHeader.minimumLength &+ options.length)
-        _ = output.sendSegment(
-            from: tuple.local, to: tuple.remote, length: header.length
-        ) { segment in
-            header.write(into: &segment)
-            options.write(into: &segment)
-        }
+        _ = header.send(tuple, options, output: &output)
         context.statistics.segmentsSent &+= 1
     }
 
@@ -246,9 +241,7 @@ extension TCP {
         let header = TCPHeader(
             from: tuple.localPort, to: tuple.remotePort, sequence: sequence,
             acknowledgment: acknowledgment, flags: flags, window: 0)
-        _ = output.sendSegment(
-            from: tuple.local, to: tuple.remote, length: header.length
-        ) { segment in header.write(into: &segment) }
+        _ = header.send(tuple, output: &output)
         context.statistics.segmentsSent &+= 1
         if flags.contains(.rst) { context.statistics.resetsSent &+= 1 }
     }

@@ -45,12 +45,7 @@ extension TCPControlBlock {
             flags: state == .synReceived ? [.syn, .ack] : .syn,
             window: UInt16(truncatingIfNeeded: window),
             length: TCPHeader.minimumLength &+ options.length)
-        let sent = output.sendSegment(
-            from: tuple.local, to: tuple.remote, length: header.length
-        ) { segment in
-            header.write(into: &segment)
-            options.write(into: &segment)
-        }
+        let sent = header.send(tuple, options, output: &output)
         if sent {
             flags.remove([.ackNow, .blocked])
             lastSentAt = now
@@ -143,9 +138,7 @@ extension TCPControlBlock {
         let header = TCPHeader(
             from: tuple.localPort, to: tuple.remotePort, sequence: sequence,
             acknowledgment: SequenceNumber(0), flags: .rst, window: 0)
-        _ = output.sendSegment(
-            from: tuple.local, to: tuple.remote, length: header.length
-        ) { segment in header.write(into: &segment) }
+        _ = header.send(tuple, output: &output)
         context.statistics.resetsSent &+= 1
         context.statistics.segmentsSent &+= 1
     }

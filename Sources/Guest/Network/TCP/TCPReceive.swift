@@ -2,27 +2,29 @@
 
 extension TCPControlBlock {
     /// Header prediction: the segment is the next one in order, on a connection without loss.
+    /// It is read only as far as that takes; `segment` has at least twenty octets.
     ///
     /// - Returns: false if it is not; nothing was done.
     @inline(__always)
     mutating func receivePredicted(
-        _ segment: RawSpan, _ header: TCPHeader, _ context: inout TCPContext, now: Instant,
+        _ segment: RawSpan, _ context: inout TCPContext, now: Instant,
         output: inout some SegmentOutput & ~Copyable
     ) -> Bool {
         let payload = segment.byteCount &- TCPHeader.minimumLength
-        let progress = header.acknowledgment - sndUna
-        guard state == .established, header.length == TCPHeader.minimumLength,
-            header.flags.rawValue & ~TCPFlags.psh.rawValue == TCPFlags.ack.rawValue,
-            header.sequence == rcvNxt, progress >= 0, progress <= inFlight,
-            payload > 0 || progress > 0, payload <= rcvEdge - rcvNxt,
-            recovery == .none, duplicateAcks == 0, sacked.isEmpty, outOfOrder.isEmpty,
-            !flags.contains(.finKnown)
+        let sequence = SequenceNumber(segment.bigEndian32(at: 4))
+        let acknowledgment = SequenceNumber(segment.bigEndian32(at: 8))
+        // A header of twenty octets, ACK, perhaps PSH, and nothing else.
+        let word = segment.bigEndian32(at: 12)
+        let progress = acknowledgment - sndUna
+        guard state == .established, word & 0xF0F7_0000 == 0x5010_0000, sequence == rcvNxt,
+            progress >= 0, progress <= inFlight, payload > 0 || progress > 0,
+            payload <= rcvEdge - rcvNxt, recovery == .none, duplicateAcks == 0, sacked.isEmpty,
+            outOfOrder.isEmpty, !flags.contains(.finKnown)
         else { return false }
         lastReceivedAt = now
         keepaliveProbesSent = 0
-        if progress > 0 { acknowledged(header.acknowledgment, &context, now: now) }
-        updateWindow(
-            Int(header.window) << Int(sendShift), header.sequence, header.acknowledgment)
+        if progress > 0 { acknowledged(acknowledgment, &context, now: now) }
+        updateWindow(Int(word & 0xFFFF) &<< Int(sendShift), sequence, acknowledgment)
         if payload > 0 {
             appendInOrder(segment.extracting(droppingFirst: TCPHeader.minimumLength), &context, now)
         }
@@ -33,7 +35,7 @@ extension TCPControlBlock {
     }
 
     /// The octets at RCV.NXT: into the ring, and an acknowledgement is due, soon or now.
-    @inline(__always)
+    @inline(__always) @_optimize(speed)
     private mutating func appendInOrder(
         _ payload: RawSpan, _ context: inout TCPContext, _ now: Instant
     ) {
@@ -46,8 +48,7 @@ extension TCPControlBlock {
             flags.insert(.ackNow)
             return
         }
-        receiveRing.write(payload, at: receiveRing.count)
-        receiveRing.extend(by: length)
+        receiveRing.append(payload)
         rcvNxt += length
         peerSegment = max(peerSegment, min(length, 65_535))
         unacknowledgedReceived &+= length

@@ -2,10 +2,11 @@
 
 extension TCPControlBlock {
     /// Sends whatever is due and allowed: lost octets again, new ones, a FIN, an acknowledgement.
+    @inline(never) @_optimize(speed)
     mutating func transmit(
         _ context: inout TCPContext, now: Instant, output: inout some SegmentOutput & ~Copyable
     ) {
-        if maySend, recovery != .none || sendRing.count &- inFlight > 0 || finIsDue {
+        if maySend, recovery != .none || sendRing.count > inFlight || finIsDue {
             let idle = inFlight == 0
             sendAllowed(&context, now: now, output: &output)
             armRetransmission(&context, now: now, wasIdle: idle)
@@ -18,15 +19,18 @@ extension TCPControlBlock {
         flags.contains(.finQueued) && !flags.contains(.finSent)
     }
 
+    @inline(__always)
     private mutating func sendAllowed(
         _ context: inout TCPContext, now: Instant, output: inout some SegmentOutput & ~Copyable
     ) {
         if inFlight == 0, lastSentAt.nanoseconds != 0,
+            // The first comparison is the cheap half of the second: no RTO is shorter.
+            now.since(lastSentAt) > context.configuration.minimumRetransmissionNanoseconds,
             now.since(lastSentAt) > roundTrip.timeout(context.configuration)
         {
             congestion.restartAfterIdle(mss: mss)
         }
-        var pipe = self.pipe
+        var pipe = recovery == .none && sacked.isEmpty && duplicateAcks == 0 ? inFlight : self.pipe
         if recovery != .none {
             guard retransmitLost(&pipe, &context, now: now, output: &output) else { return }
         }
@@ -61,31 +65,40 @@ extension TCPControlBlock {
                 timedSequence = sndNxt
                 timedAt = now
             }
+            if isLast, !flags.contains(.finQueued) { return }
         }
     }
 
-    /// Sends one segment with payload from the send ring; with it goes the acknowledgement.
-    @inline(__always)
+    /// Sends one segment: `length` octets of the send ring, or `sackRanges` blocks of the SACK
+    /// option, or neither. With it goes the acknowledgement.
+    ///
+    /// The one place where segments of a connection are written, so that an image has the whole
+    /// way down to the card once, in one piece.
+    @inline(never) @_optimize(speed)
     mutating func emit(
         _ bits: TCPFlags, at sequence: SequenceNumber, offset: Int, length: Int,
-        _ context: inout TCPContext, now: Instant, output: inout some SegmentOutput & ~Copyable
+        sackRanges: Int = 0, _ context: inout TCPContext, now: Instant,
+        output: inout some SegmentOutput & ~Copyable
     ) -> Bool {
+        let headerLength = TCPHeader.minimumLength &+ (sackRanges == 0 ? 0 : 4 &+ 8 &* sackRanges)
         let header = TCPHeader(
             from: tuple.localPort, to: tuple.remotePort, sequence: sequence,
-            acknowledgment: rcvNxt, flags: bits, window: advertise(context))
+            acknowledgment: rcvNxt, flags: bits, window: advertise(context), length: headerLength)
         let sent = output.sendSegment(
-            from: tuple.local, to: tuple.remote, length: TCPHeader.minimumLength &+ length
+            from: tuple.local, to: tuple.remote, length: headerLength &+ length
         ) { segment in
             header.write(into: &segment)
-            sendRing.copy(
-                from: offset, count: length, into: &segment, at: TCPHeader.minimumLength)
+            if sackRanges > 0 { writeSack(sackRanges, into: &segment) }
+            sendRing.copy(from: offset, count: length, into: &segment, at: headerLength)
         }
         guard sent else {
             retrySoon(&context, now: now)
             return false
         }
         lastSentAt = now
-        acknowledgmentWent()
+        flags.remove([.ackNow, .ackDelayed, .blocked])
+        unacknowledgedReceived = 0
+        soonAt = .max
         context.statistics.segmentsSent &+= 1
         return true
     }
@@ -96,23 +109,13 @@ extension TCPControlBlock {
     ) {
         let ranges =
             flags.contains(.sackPermitted) && !outOfOrder.isEmpty ? min(outOfOrder.count, 4) : 0
-        let options = ranges > 0 ? 4 &+ 8 &* ranges : 0
-        let header = TCPHeader(
-            from: tuple.localPort, to: tuple.remotePort, sequence: sndNxt, acknowledgment: rcvNxt,
-            flags: .ack, window: advertise(context), length: TCPHeader.minimumLength &+ options)
-        let sent = output.sendSegment(
-            from: tuple.local, to: tuple.remote, length: header.length
-        ) { segment in
-            header.write(into: &segment)
-            if ranges > 0 { writeSack(ranges, into: &segment) }
-        }
-        guard sent else { return retrySoon(&context, now: now) }
-        lastSentAt = now
-        acknowledgmentWent()
-        context.statistics.segmentsSent &+= 1
+        _ = emit(
+            .ack, at: sndNxt, offset: 0, length: 0, sackRanges: ranges, &context, now: now,
+            output: &output)
     }
 
     /// The SACK option: the range with the newest segment first, then the others (RFC 2018 §4).
+    @inline(never)
     private borrowing func writeSack(_ ranges: Int, into segment: inout MutableRawSpan) {
         segment.storeBigEndian(0x0101_0500 | UInt32(2 &+ 8 &* ranges), at: 20)
         var index = outOfOrder.index(of: newestOutOfOrder) ?? 0
@@ -130,21 +133,13 @@ extension TCPControlBlock {
         let header = TCPHeader(
             from: tuple.localPort, to: tuple.remotePort, sequence: sndNxt, acknowledgment: rcvNxt,
             flags: [.rst, .ack], window: 0)
-        _ = output.sendSegment(
-            from: tuple.local, to: tuple.remote, length: TCPHeader.minimumLength
-        ) { segment in header.write(into: &segment) }
+        _ = header.send(tuple, output: &output)
         context.statistics.resetsSent &+= 1
         context.statistics.segmentsSent &+= 1
     }
 
-    @inline(__always)
-    private mutating func acknowledgmentWent() {
-        flags.remove([.ackNow, .ackDelayed, .blocked])
-        unacknowledgedReceived = 0
-        soonAt = .max
-    }
-
     /// The output had no room: a short timer tries again.
+    @inline(never)
     private mutating func retrySoon(_ context: inout TCPContext, now: Instant) {
         flags.insert(.blocked)
         soonAt = now.advanced(by: context.configuration.retryNanoseconds).nanoseconds
@@ -170,6 +165,7 @@ extension TCPControlBlock {
 
     /// Sets the retransmission timer if something is in flight, or the window probe's if
     /// something waits and nothing is (RFC 6298 §5.1, RFC 9293 §3.8.6.1).
+    @inline(__always)
     mutating func armRetransmission(_ context: inout TCPContext, now: Instant, wasIdle: Bool) {
         if inFlight > 0 {
             if wasIdle {

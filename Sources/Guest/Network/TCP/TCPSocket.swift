@@ -4,14 +4,14 @@ extension TCP {
     /// Octets received in order and not consumed yet.
     public func receivedCount(_ id: TCPConnectionID) -> Int {
         guard let index = live(id) else { return 0 }
-        return connections[index].receiveRing.count
+        return connections[checked: index].receiveRing.count
     }
 
     /// Shows the longest contiguous run of received octets (it may be shorter than
     /// `receivedCount`, where the ring wraps).
     public func withReceived<R>(_ id: TCPConnectionID, _ body: (RawSpan) -> R) -> R {
         guard let index = live(id) else { return body(RawSpan()) }
-        return connections[index].receiveRing.withFront(body)
+        return connections[checked: index].receiveRing.withFront(body)
     }
 
     /// Drops `count` octets from the front of what was received, and opens the window by the rules
@@ -21,8 +21,8 @@ extension TCP {
         output: inout some SegmentOutput & ~Copyable
     ) {
         guard let index = live(id) else { return }
-        let count = min(max(count, 0), connections[index].receiveRing.count)
-        connections[index].consume(count, &context, now: now, output: &output)
+        let count = min(max(count, 0), connections[checked: index].receiveRing.count)
+        connections[checked: index].consume(count, &context, now: now, output: &output)
     }
 
     /// Copies what fits into the send ring; `flush` makes segments of it.
@@ -30,7 +30,7 @@ extension TCP {
     /// - Returns: octets taken. If fewer than all, `.writable` comes when there is room again.
     public mutating func send(_ id: TCPConnectionID, _ bytes: RawSpan) -> Int {
         guard let index = live(id) else { return 0 }
-        return connections[index].enqueue(bytes, &context)
+        return connections[checked: index].enqueue(bytes, &context)
     }
 
     /// Sends what the peer's window, the congestion window and Nagle's algorithm allow; an
@@ -38,14 +38,14 @@ extension TCP {
     public mutating func flush(
         _ id: TCPConnectionID, now: Instant, output: inout some SegmentOutput & ~Copyable
     ) {
-        guard let index = live(id), connections[index].isSynchronized else { return }
-        connections[index].transmit(&context, now: now, output: &output)
+        guard let index = live(id), connections[checked: index].isSynchronized else { return }
+        connections[checked: index].transmit(&context, now: now, output: &output)
     }
 
     /// Octets that `send` would take now.
     public func sendRoom(_ id: TCPConnectionID) -> Int {
-        guard let index = live(id), connections[index].takesOctets else { return 0 }
-        return max(configuration.maximumSendBuffer - connections[index].sendRing.count, 0)
+        guard let index = live(id), connections[checked: index].takesOctets else { return 0 }
+        return max(configuration.maximumSendBuffer - connections[checked: index].sendRing.count, 0)
     }
 
     /// Ends this side's stream: a FIN follows what was sent. Receiving goes on.
@@ -62,7 +62,7 @@ extension TCP {
         _ id: TCPConnectionID, now: Instant, output: inout some SegmentOutput & ~Copyable
     ) {
         guard let index = live(id) else { return }
-        connections[index].abort(&context, output: &output)
+        connections[checked: index].abort(&context, output: &output)
         settle(index, now: now)
     }
 
@@ -127,8 +127,7 @@ extension TCPControlBlock {
         }
         if count < bytes.byteCount { flags.insert(.wantsWritable) }
         guard count > 0 else { return 0 }
-        sendRing.write(bytes.extracting(first: count), at: sendRing.count)
-        sendRing.extend(by: count)
+        sendRing.append(bytes.extracting(first: count))
         return count
     }
 }

@@ -73,12 +73,12 @@ struct TCPTable: ~Copyable {
     /// `position` nil.
     @inline(__always)
     borrowing func next(_ hash: UInt32, _ position: inout Int?) -> TCPTableValue? {
-        let mask = slots.count - 1
+        let mask = slots.count &- 1
         var place = position ?? Int(hash) & mask
         while true {
             let slot = slots[place]
             if slot.value == 0 { return nil }
-            place = (place + 1) & mask
+            place = (place &+ 1) & mask
             if slot.hash == hash {
                 position = place
                 let code = slot.value &- 1

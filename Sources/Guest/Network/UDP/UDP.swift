@@ -101,6 +101,8 @@ struct UDP: ~Copyable {
         return address
     }
 
+    @inline(__always) var hasEvents: Bool { !events.isEmpty }
+
     mutating func nextEvent() -> UDPEvent? {
         while nextEventIndex < events.count {
             let id = events[nextEventIndex]
