@@ -49,13 +49,6 @@ import CSwiftletMachine
             }
         }
 
-        /// The ECAM window of PCI segment 0 (MCFG), if there is one: base, first bus, last bus.
-        public static func configurationSpace() -> (base: UInt64, firstBus: UInt8, lastBus: UInt8)?
-        {
-            guard let mcfg = table(0x4746_434D), length(of: mcfg) >= 60 else { return nil }  // "MCFG"
-            return (read64(mcfg + 44), read8(mcfg + 54), read8(mcfg + 55))
-        }
-
         /// The table with this signature (four characters, little-endian), by the XSDT or RSDT.
         private static func table(_ signature: UInt32) -> UInt64? {
             guard root != 0 else { return nil }

@@ -13,10 +13,7 @@ import SwiftletMemory
         public static var commandLine: UnsafeRawBufferPointer { line }
 
         static func readCommandLine() {
-            let source = Platform.startInfo.commandLine
-            guard source.count > 0, let copy = Heap.allocate(source.count) else { return }
-            copy.copyMemory(from: source.baseAddress.unsafelyUnwrapped, byteCount: source.count)
-            line = UnsafeRawBufferPointer(start: copy, count: source.count)
+            line = Platform.startInfo.copyCommandLine { Heap.allocate($0) }
             Power.exitPort = exitPort()
         }
 
