@@ -83,6 +83,7 @@ extension Bench {
             for (index, image) in images.enumerated() {
                 var configuration = image
                 configuration.memory = images[0].memory
+                configuration.machineOptions = images[0].machineOptions
                 let machine = try VirtualMachine(configuration)
                 defer { machine.stop() }
                 _ = machine.readConsole(limit: .seconds(5)) { !$0.isEmpty }

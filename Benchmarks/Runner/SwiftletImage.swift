@@ -59,6 +59,8 @@ struct SwiftletImage {
     /// The machine that runs it.
     func configuration(on network: NetworkNamespace? = nil) -> MachineConfiguration {
         var configuration = MachineConfiguration(kernel: file)
+        // As `swiftlet run` starts it: QEMU then names its devices on the kernel command line.
+        configuration.machineOptions = ",acpi=off"
         configuration.memory = 64 * 1024
         configuration.network = network
         if network != nil {
