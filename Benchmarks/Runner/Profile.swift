@@ -135,7 +135,7 @@ extension Bench {
         let file = work.appending(path: "profile.counts")
         let counting = MachineConfiguration.Counting(
             plugin: try plugin.get(), file: file, profiling: true)
-        return try withServer(server.get().configuration(), counting: counting) {
+        return try withServer(server.get().configuration(on: network.get()), counting: counting) {
             (load, _) throws(NotMeasured) in
             _ = try load.run(connections: connections, seconds: 1)
             let before = try InstructionCounts(readingFrom: file)
