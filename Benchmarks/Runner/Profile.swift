@@ -11,6 +11,7 @@ struct Profile {
     private struct Frame: Hashable {
         let function: String
         let file: String
+        let line: Int
     }
 
     /// Tables by source file, by function as written (inlined ones apart), and by the compiled
@@ -24,7 +25,9 @@ struct Profile {
         for (address, stack) in zip(addresses, frames) {
             let count = Double(executions[address] ?? 0) / divisor
             guard let inner = stack.first, let outer = stack.last else { continue }
-            files[inner.file, default: 0] += count
+            // What the compiler made belongs to the nearest function that was written.
+            let source = stack.first { $0.file.contains(".") && $0.line > 0 } ?? inner
+            files[source.file, default: 0] += count
             written["\(inner.function)  \(inner.file)", default: 0] += count
             compiled[outer.function, default: 0] += count
         }
@@ -66,9 +69,10 @@ struct Profile {
                 stack = []
                 function = nil
             } else if let name = function {
-                let path = line.split(separator: ":").first ?? "?"
-                let file = path.split(separator: "/").last.map(String.init) ?? "?"
-                stack.append(Frame(function: name, file: file))
+                let parts = line.split(separator: ":")
+                let file = parts.first?.split(separator: "/").last.map(String.init) ?? "?"
+                let number = parts.count > 1 ? Int(parts[1]) ?? 0 : 0
+                stack.append(Frame(function: name, file: file, line: number))
                 function = nil
             } else {
                 function = String(line)
