@@ -90,13 +90,13 @@ extension Bench {
     func profiles(progress: (String) -> Void) -> String {
         let start = Self.attempt { () throws(NotMeasured) in
             progress("profile: start of hello")
-            return try profileOfStart().text(symbols: try symbols(of: hello.get()), work: work)
+            return try profileOfStart().text(symbols: try hello.get().symbols, work: work)
         }
         let requests = Self.connectionCounts.map { connections in
             Self.attempt { () throws(NotMeasured) in
                 progress("profile: a request, \(connections) connections")
                 return try profileOfRequest(connections: connections)
-                    .text(symbols: try symbols(of: server.get()), work: work)
+                    .text(symbols: try server.get().symbols, work: work)
             }
         }
         return ([start] + requests).map { result in
@@ -105,11 +105,6 @@ extension Bench {
             case .failure(let reason): "no profile: \(reason)\n"
             }
         }.joined(separator: "\n")
-    }
-
-    private func symbols(of image: SwiftletImage) throws(NotMeasured) -> URL {
-        let file = image.built.appendingPathExtension("debug")
-        return FileManager.default.fileExists(atPath: file.path) ? file : image.built
     }
 
     private func profileOfStart() throws(NotMeasured) -> Profile {
