@@ -88,16 +88,4 @@ struct CountedConsole {
             }
         }
     }
-
-    /// The first octet of the line that contains `text`.
-    func line(containing text: String) -> Octet? {
-        var start = octets.startIndex
-        while start < octets.endIndex {
-            let end = octets[start...].firstIndex { $0.value == 10 } ?? octets.endIndex
-            let line = String(decoding: octets[start..<end].map(\.value), as: UTF8.self)
-            if line.lowercased().contains(text) { return octets[start] }
-            start = min(end + 1, octets.endIndex)
-        }
-        return nil
-    }
 }

@@ -11,6 +11,7 @@ struct Profile {
     private struct Frame: Hashable {
         let function: String
         let file: String
+        let line: Int
     }
 
     /// Tables by source file, by function as written (inlined ones apart), and by the compiled
@@ -24,7 +25,9 @@ struct Profile {
         for (address, stack) in zip(addresses, frames) {
             let count = Double(executions[address] ?? 0) / divisor
             guard let inner = stack.first, let outer = stack.last else { continue }
-            files[inner.file, default: 0] += count
+            // What the compiler made belongs to the nearest function that was written.
+            let source = stack.first { $0.file.contains(".") && $0.line > 0 } ?? inner
+            files[source.file, default: 0] += count
             written["\(inner.function)  \(inner.file)", default: 0] += count
             compiled[outer.function, default: 0] += count
         }
@@ -66,9 +69,10 @@ struct Profile {
                 stack = []
                 function = nil
             } else if let name = function {
-                let path = line.split(separator: ":").first ?? "?"
-                let file = path.split(separator: "/").last.map(String.init) ?? "?"
-                stack.append(Frame(function: name, file: file))
+                let parts = line.split(separator: ":")
+                let file = parts.first?.split(separator: "/").last.map(String.init) ?? "?"
+                let number = parts.count > 1 ? Int(parts[1]) ?? 0 : 0
+                stack.append(Frame(function: name, file: file, line: number))
                 function = nil
             } else {
                 function = String(line)
@@ -86,13 +90,13 @@ extension Bench {
     func profiles(progress: (String) -> Void) -> String {
         let start = Self.attempt { () throws(NotMeasured) in
             progress("profile: start of hello")
-            return try profileOfStart().text(symbols: try symbols(of: hello.get()), work: work)
+            return try profileOfStart().text(symbols: try hello.get().symbols, work: work)
         }
         let requests = Self.connectionCounts.map { connections in
             Self.attempt { () throws(NotMeasured) in
                 progress("profile: a request, \(connections) connections")
                 return try profileOfRequest(connections: connections)
-                    .text(symbols: try symbols(of: server.get()), work: work)
+                    .text(symbols: try server.get().symbols, work: work)
             }
         }
         return ([start] + requests).map { result in
@@ -101,11 +105,6 @@ extension Bench {
             case .failure(let reason): "no profile: \(reason)\n"
             }
         }.joined(separator: "\n")
-    }
-
-    private func symbols(of image: SwiftletImage) throws(NotMeasured) -> URL {
-        let file = image.built.appendingPathExtension("debug")
-        return FileManager.default.fileExists(atPath: file.path) ? file : image.built
     }
 
     private func profileOfStart() throws(NotMeasured) -> Profile {
@@ -135,7 +134,7 @@ extension Bench {
         let file = work.appending(path: "profile.counts")
         let counting = MachineConfiguration.Counting(
             plugin: try plugin.get(), file: file, profiling: true)
-        return try withServer(server.get().configuration(), counting: counting) {
+        return try withServer(server.get().configuration(on: network.get()), counting: counting) {
             (load, _) throws(NotMeasured) in
             _ = try load.run(connections: connections, seconds: 1)
             let before = try InstructionCounts(readingFrom: file)

@@ -25,7 +25,12 @@ extension Bench {
     static let connectionCounts = [1, 64]
 
     private var servers: [(name: String, Result<MachineConfiguration, NotMeasured>)] {
-        [(Self.swiftletName, server.map { $0.configuration() })]
+        [
+            (
+                Self.swiftletName,
+                server.flatMap { image in network.map { image.configuration(on: $0) } }
+            )
+        ]
             + LinuxPeer.Server.allCases.map { peer in
                 (peer.rawValue, linux.map { $0.configuration(peer) })
             }

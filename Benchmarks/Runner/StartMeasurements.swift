@@ -17,7 +17,7 @@ extension Bench {
         let floor = try floor.get()
         let (start, end, console) = try countedStart(
             at: SwiftletImage.entry(of: floor), MachineConfiguration(kernel: floor), plugin: plugin
-        ) { _ in false }
+        )
         guard console.octets.map(\.value) == [46],
             console.octets[0].moment.total - start.total == 2,
             end.total - start.total == 1008, end.repeats - start.repeats == 1001
@@ -34,7 +34,7 @@ extension Bench {
         return try median { () throws(NotMeasured) in
             let (start, _, console) = try countedStart(
                 at: image.entry, image.configuration(), plugin: plugin
-            ) { _ in false }
+            )
             guard let first = console.octets.first?.moment else {
                 throw NotMeasured("no output on the console")
             }
@@ -42,24 +42,26 @@ extension Bench {
         }
     }
 
-    /// Instructions before the console line that says that the server listens, or else before
-    /// the first idle moment.
+    /// Instructions before the server first waits for a connection, its listener made; without
+    /// symbols, before it first is idle.
     func instructionsToListening() throws(NotMeasured) -> Figure {
         let image = try server.get()
         let network = try network.get()
         let plugin = try checkedPlugin()
+        // One compiled function for each stretch between suspensions; the first to run counts.
+        let accepting = try image.addresses(ofSymbolsContaining: "11TCPListenerC6accept")
         return try median { () throws(NotMeasured) in
-            let (start, end, console) = try countedStart(
-                at: image.entry, image.configuration(on: network), plugin: plugin
-            ) { String(decoding: $0, as: UTF8.self).lowercased().contains("listening") }
+            let (start, end, _) = try countedStart(
+                at: image.entry, image.configuration(on: network), plugin: plugin,
+                marks: accepting, limit: .seconds(1)
+            )
             let idle = end.firstHalt.flatMap { $0.total > start.total ? $0 : nil }
-            if let line = console.line(containing: "listening") {
-                let then = idle.map { "first idle at \($0.total - start.total)" } ?? "not idle"
-                return Self.figure(from: start, to: line.moment, "at its console line, \(then)")
+            let accept = end.marks.dropFirst().compactMap(\.self).min { $0.total < $1.total }
+            if let accept {
+                let then = idle.map { "first idle at \($0.total - start.total)" } ?? "never idle"
+                return Self.figure(from: start, to: accept, "at its first accept, \(then)")
             }
-            guard let idle else {
-                throw NotMeasured("it neither said that it listens nor became idle")
-            }
+            guard let idle else { throw NotMeasured("it neither accepted nor became idle") }
             return Self.figure(from: start, to: idle, "at the first `hlt`")
         }
     }
@@ -83,6 +85,7 @@ extension Bench {
             for (index, image) in images.enumerated() {
                 var configuration = image
                 configuration.memory = images[0].memory
+                configuration.machineOptions = images[0].machineOptions
                 let machine = try VirtualMachine(configuration)
                 defer { machine.stop() }
                 _ = machine.readConsole(limit: .seconds(5)) { !$0.isEmpty }
@@ -99,20 +102,18 @@ extension Bench {
         return Figure(value: own - floor, detail: text + "medians of \(times[0].count)")
     }
 
-    /// One start under the plugin, until the machine ends, `until` holds or five seconds are over.
+    /// One start under the plugin, until the machine ends or `limit` is over.
     private func countedStart(
         at entry: UInt64, _ configuration: MachineConfiguration, plugin: URL,
-        until: ([UInt8]) -> Bool
+        marks: [UInt64] = [], limit: Duration = .seconds(5)
     ) throws(NotMeasured) -> (InstructionCounts.Moment, InstructionCounts, CountedConsole) {
         var configuration = configuration
         let counting = MachineConfiguration.Counting(
-            plugin: plugin, file: work.appending(path: "start.counts"), marks: [entry],
+            plugin: plugin, file: work.appending(path: "start.counts"), marks: [entry] + marks,
             logging: true)
         configuration.counting = counting
         let machine = try VirtualMachine(configuration)
-        let ended = machine.readConsole(limit: .seconds(5), until: until)
-        // What follows the line that was waited for, such as becoming idle.
-        if !ended { _ = machine.readConsole(limit: .milliseconds(300)) }
+        _ = machine.readConsole(limit: limit)
         machine.stop()
         let counts = try InstructionCounts(readingFrom: counting.file)
         guard let start = counts.marks.first ?? nil else {

@@ -56,9 +56,29 @@ struct SwiftletImage {
         return note.contents.reversed().reduce(0) { $0 << 8 | UInt64($1) }
     }
 
+    /// The file with symbols and debugging information: beside the image, or the image.
+    var symbols: URL {
+        let file = built.appendingPathExtension("debug")
+        return FileManager.default.fileExists(atPath: file.path) ? file : built
+    }
+
+    /// Addresses of functions by a part of their mangled names; none in an image without symbols.
+    func addresses(ofSymbolsContaining part: String) throws(NotMeasured) -> [UInt64] {
+        try Command.run(["nm", "--defined-only", symbols.path]).split(separator: "\n")
+            .compactMap { line in
+                let words = line.split(separator: " ")
+                guard words.count == 3, words[2].contains(part), "tT".contains(words[1]) else {
+                    return nil
+                }
+                return UInt64(words[0], radix: 16)
+            }
+    }
+
     /// The machine that runs it.
     func configuration(on network: NetworkNamespace? = nil) -> MachineConfiguration {
         var configuration = MachineConfiguration(kernel: file)
+        // As `swiftlet run` starts it: QEMU then names its devices on the kernel command line.
+        configuration.machineOptions = ",acpi=off"
         configuration.memory = 64 * 1024
         configuration.network = network
         if network != nil {
