@@ -93,11 +93,14 @@ import CSwiftletMachine
         }
 
         // The tables lie where firmware put them, in RAM or ROM: mapped page by page when read.
+        @inline(never)
         private static func read8(_ physical: UInt64) -> UInt8 { swiftlet_load8(address(physical)) }
+        @inline(never)
         private static func read32(_ physical: UInt64) -> UInt32 {
             UInt32(read8(physical)) | UInt32(read8(physical + 1)) << 8
                 | UInt32(read8(physical + 2)) << 16 | UInt32(read8(physical + 3)) << 24
         }
+        @inline(never)
         private static func read64(_ physical: UInt64) -> UInt64 {
             UInt64(read32(physical)) | UInt64(read32(physical + 4)) << 32
         }
