@@ -37,6 +37,11 @@ extension NetworkStack where Device: ~Copyable {
         tcp.receivedCount(id)
     }
 
+    /// What a reader of the connection finds.
+    public func readiness(_ id: TCPConnectionID) -> TCPReadiness {
+        tcp.readiness(id)
+    }
+
     /// Shows the longest contiguous run of received octets.
     public mutating func withReceived<R>(_ id: TCPConnectionID, _ body: (RawSpan) -> R) -> R {
         tcp.withReceived(id, body)

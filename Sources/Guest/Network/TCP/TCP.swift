@@ -116,6 +116,7 @@ public struct TCP: ~Copyable {
     }
 
     /// The next thing that the event loop should tell its sleepers; nil: nothing more.
+    @_optimize(speed)
     public mutating func nextEvent() -> TCPEvent? {
         while let entry = context.events.first {
             let index = Int(entry.index)

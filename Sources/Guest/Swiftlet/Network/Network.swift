@@ -32,12 +32,12 @@ import SwiftletVirtio
         private(set) var now: Instant
         /// Counts the turns of the event loop.
         private(set) var turn: UInt64 = 1
-        private var connectionWaiters: [Waiters] = []
+        private var connectionWaiters = PlainList<Waiters>()
         private var listenerWaiters: [WaitID] = []
         private var datagramWaiters: [WaitID] = []
         private var addressWaiters: [WaitID] = []
         /// Connections with octets to send at the end of this turn.
-        private var unflushed: [TCPConnectionID] = []
+        private var unflushed = PlainList<TCPConnectionID>()
 
         /// The network, started if it was not.
         static func shared() throws(NetworkError) -> Network {
@@ -93,6 +93,7 @@ import SwiftletVirtio
 
         // MARK: The event loop's side
 
+        @_optimize(speed)
         func poll(now nanoseconds: UInt64) -> Bool {
             now = Instant(nanoseconds: nanoseconds)
             var worked = flushConnections()
@@ -123,13 +124,15 @@ import SwiftletVirtio
 
         func disarmInterrupt() { stack.interface.device.card.disarmInterrupt() }
 
+        @inline(__always)
         private func flushConnections() -> Bool {
-            guard !unflushed.isEmpty else { return false }
-            for id in unflushed { stack.flush(id, now: now) }
-            unflushed.removeAll(keepingCapacity: true)
+            guard unflushed.count > 0 else { return false }
+            for index in 0..<unflushed.count { stack.flush(unflushed[index], now: now) }
+            unflushed.removeAll()
             return true
         }
 
+        @inline(__always)
         private func wake(for event: NetworkEvent) {
             switch event {
             case .tcp(.acceptable(let id)):

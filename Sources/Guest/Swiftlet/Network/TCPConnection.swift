@@ -80,10 +80,12 @@ import _Concurrency
             public func waitUntilReadable(deadline: Instant?) async throws(NetworkError) -> Bool
         {
             while true {
-                if network.stack.receivedCount(id) > 0 { return true }
-                let status = network.stack.status(id)
-                if let failure = NetworkError(status.failure) { throw failure }
-                if status.peerFinished || status.state == .closed { return false }
+                switch network.stack.readiness(id) {
+                case .octets: return true
+                case .ended: return false
+                case .failed(let failure): throw NetworkError(failure)
+                case .nothing: break
+                }
                 try await wait(deadline) { network.setReader(id, $0) }
             }
         }
@@ -176,7 +178,7 @@ import _Concurrency
 
         private var failure: NetworkError? {
             let status = network.stack.status(id)
-            if let failure = NetworkError(status.failure) { return failure }
+            if let failure = status.failure { return NetworkError(failure) }
             return status.state == .closed || status.finished ? .closed : nil
         }
 
@@ -194,9 +196,8 @@ import _Concurrency
     }
 
     extension NetworkError {
-        init?(_ failure: TCPFailure?) {
+        init(_ failure: TCPFailure) {
             switch failure {
-            case nil: return nil
             case .reset, .aborted: self = .reset
             case .refused: self = .refused
             case .timedOut: self = .timedOut
