@@ -97,6 +97,7 @@ public struct TCP: ~Copyable {
     }
 
     /// When `poll` has to be called at the latest. It may be earlier than anything is due.
+    @inline(__always)
     public var nextDeadline: Instant {
         Instant(nanoseconds: min(context.timers.earliest, compact.earliest))
     }

@@ -2,6 +2,7 @@
 
 extension TCP {
     /// Octets received in order and not consumed yet.
+    @inline(__always)
     public func receivedCount(_ id: TCPConnectionID) -> Int {
         guard let index = live(id) else { return 0 }
         return connections[checked: index].receiveRing.count

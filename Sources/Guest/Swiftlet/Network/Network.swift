@@ -184,6 +184,7 @@ import SwiftletVirtio
             Waits.wake(wait)
         }
 
+        @inline(__always)
         func setReader(_ id: TCPConnectionID, _ wait: WaitID) {
             growConnectionWaiters(id.slot)
             connectionWaiters[id.slot].reader = wait
@@ -218,12 +219,14 @@ import SwiftletVirtio
 
         func addAddressWaiter(_ wait: WaitID) { addressWaiters.append(wait) }
 
+        @inline(__always)
         private func growConnectionWaiters(_ slot: Int) {
             while connectionWaiters.count <= slot { connectionWaiters.append(Waiters()) }
         }
 
         /// Sends what was written to a connection at the end of this turn: several small writes
         /// make one segment, and the acknowledgement travels with them.
+        @inline(__always)
         func flushLater(_ id: TCPConnectionID) { unflushed.append(id) }
     }
 #endif

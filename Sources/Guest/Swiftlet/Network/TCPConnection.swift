@@ -59,15 +59,18 @@ import _Concurrency
         // MARK: Reading
 
         /// Octets that can be read at once.
+        @inline(__always)
         public var receivedCount: Int { network.stack.receivedCount(id) }
 
         /// Shows the longest contiguous run of received octets; it may be shorter than
         /// `receivedCount` where the ring wraps around.
+        @inline(__always)
         public func withReceived<R>(_ body: (RawSpan) -> R) -> R {
             network.stack.withReceived(id, body)
         }
 
         /// Drops `count` octets that were read.
+        @inline(__always)
         public func consume(_ count: Int) {
             network.stack.consume(id, count, now: network.now)
         }
@@ -116,6 +119,7 @@ import _Concurrency
         /// Queues what fits, to be sent when the task next waits.
         ///
         /// - Returns: how many octets were taken.
+        @inline(__always)
         public func send(_ bytes: RawSpan) -> Int {
             let count = network.stack.send(id, bytes)
             if count > 0, flushTurn != network.turn {
@@ -182,6 +186,7 @@ import _Concurrency
             return status.state == .closed || status.finished ? .closed : nil
         }
 
+        @inline(__always)
         nonisolated(nonsending)
             private func wait(
                 _ deadline: Instant?, _ register: (WaitID) -> Void
