@@ -33,27 +33,38 @@ extension NetworkStack where Device: ~Copyable {
     }
 
     /// Octets received in order and not consumed yet.
+    @inline(__always)
     public func receivedCount(_ id: TCPConnectionID) -> Int {
         tcp.receivedCount(id)
     }
 
+    /// What a reader of the connection finds.
+    @inline(__always)
+    public func readiness(_ id: TCPConnectionID) -> TCPReadiness {
+        tcp.readiness(id)
+    }
+
     /// Shows the longest contiguous run of received octets.
+    @inline(__always)
     public mutating func withReceived<R>(_ id: TCPConnectionID, _ body: (RawSpan) -> R) -> R {
         tcp.withReceived(id, body)
     }
 
     /// Drops `count` octets from the front of what was received, and opens the window.
+    @inline(__always)
     public mutating func consume(_ id: TCPConnectionID, _ count: Int, now: Instant) {
         interface.now = now
         tcp.consume(id, count, now: now, output: &interface)
     }
 
     /// Copies what fits into the send ring; `flush` sends it. Returns the octets taken.
+    @inline(__always)
     public mutating func send(_ id: TCPConnectionID, _ bytes: RawSpan) -> Int {
         tcp.send(id, bytes)
     }
 
     /// Sends what the windows allow.
+    @inline(__always)
     public mutating func flush(_ id: TCPConnectionID, now: Instant) {
         interface.now = now
         tcp.flush(id, now: now, output: &interface)

@@ -33,7 +33,7 @@ struct ByteRing: ~Copyable {
         octets <= capacity || grow(to: octets, ceiling: ceiling, from: &pool)
     }
 
-    @inline(never)
+    @inline(never) @_optimize(speed)
     private mutating func grow(to octets: Int, ceiling: Int, from pool: inout BlockPool) -> Bool {
         let newShift = BlockPool.shift(for: octets)
         guard let block = pool.allocate(shift: newShift, ceiling: ceiling) else { return false }
@@ -122,7 +122,7 @@ struct ByteRing: ~Copyable {
     }
 
     /// Empties the ring and gives the storage back.
-    @inline(never)
+    @inline(never) @_optimize(speed)
     mutating func clear(into pool: inout BlockPool) {
         if let storage {
             pool.free(storage, shift: capacity.trailingZeroBitCount)

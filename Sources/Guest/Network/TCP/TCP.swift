@@ -97,6 +97,7 @@ public struct TCP: ~Copyable {
     }
 
     /// When `poll` has to be called at the latest. It may be earlier than anything is due.
+    @inline(__always)
     public var nextDeadline: Instant {
         Instant(nanoseconds: min(context.timers.earliest, compact.earliest))
     }
@@ -116,6 +117,7 @@ public struct TCP: ~Copyable {
     }
 
     /// The next thing that the event loop should tell its sleepers; nil: nothing more.
+    @_optimize(speed)
     public mutating func nextEvent() -> TCPEvent? {
         while let entry = context.events.first {
             let index = Int(entry.index)

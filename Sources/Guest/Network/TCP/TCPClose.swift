@@ -46,7 +46,7 @@ extension TCPControlBlock {
         // A window update of its own only when the offered window has sunk to half, and two
         // segments more would fit: else the next acknowledgement tells it.
         let offered = max(rcvEdge - rcvNxt, 0)
-        if offered <= receiveLimit / 2, windowGain(context) >= min(receiveLimit / 2, 2 &* mss) {
+        if offered <= receiveLimit >> 1, windowGain(context) >= min(receiveLimit >> 1, 2 &* mss) {
             flags.insert(.ackNow)
             transmit(&context, now: now, output: &output)
         }

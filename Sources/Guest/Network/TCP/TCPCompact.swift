@@ -50,6 +50,9 @@ struct TCPCompactEntries: ~Copyable {
     private var lists = InlineArray<9, List>(repeating: List())
     private(set) var timeWaitCount = 0
     private(set) var halfOpenCount = 0
+    /// Not later than the earliest deadline; .max if there is no entry. Every turn of the event
+    /// loop asks, so it is not searched for.
+    private(set) var earliest = UInt64.max
 
     init() {}
 
@@ -75,6 +78,7 @@ struct TCPCompactEntries: ~Copyable {
         if entries[index].isTimeWait { timeWaitCount -= 1 } else { halfOpenCount -= 1 }
         unlink(index)
         entries.remove(index)
+        if entries.count == 0 { earliest = .max }
     }
 
     /// The entry waits anew: a half-open one in the next list, since its SYN-ACK was sent again.
@@ -93,6 +97,7 @@ struct TCPCompactEntries: ~Copyable {
     ) {
         let list = entries[index].list
         entries[index].deadline = now.advanced(by: Self.wait(list, configuration)).nanoseconds
+        earliest = min(earliest, entries[index].deadline)
         let tail = lists[Int(list)].tail
         entries[index].previous = tail
         entries[index].next = -1
@@ -109,21 +114,13 @@ struct TCPCompactEntries: ~Copyable {
         if next >= 0 { entries[Int(next)].previous = previous } else { lists[list].tail = previous }
     }
 
-    /// The earliest deadline; .max if there is none.
-    var earliest: UInt64 {
-        if entries.count == 0 { return .max }
-        var earliest = UInt64.max
-        for list in lists.indices where lists[list].head >= 0 {
-            earliest = min(earliest, entries[Int(lists[list].head)].deadline)
-        }
-        return earliest
-    }
-
     /// An entry whose deadline is not after `now`.
-    func due(_ now: Instant) -> Int? {
-        if entries.count == 0 { return nil }
+    mutating func due(_ now: Instant) -> Int? {
+        guard earliest <= now.nanoseconds else { return nil }
+        earliest = .max
         for list in lists.indices where lists[list].head >= 0 {
             let head = Int(lists[list].head)
+            earliest = min(earliest, entries[head].deadline)
             if entries[head].deadline <= now.nanoseconds { return head }
         }
         return nil

@@ -5,6 +5,8 @@ struct TCPContext: ~Copyable {
     let configuration: TCPConfiguration
     /// The window scale that this side offers (RFC 7323 §2.2).
     let windowShift: UInt8
+    /// Octets of ring storage in use from which on memory is short.
+    let shortage: Int
     var pool: BlockPool
     var timers = TimerHeap()
     var events = TCPEventQueue()
@@ -14,6 +16,7 @@ struct TCPContext: ~Copyable {
 
     init(configuration: TCPConfiguration) {
         self.configuration = configuration
+        shortage = configuration.memoryLimit / 2
         pool = BlockPool(
             limit: configuration.memoryLimit, cacheLimit: configuration.memoryCache)
         var shift: UInt8 = 0
@@ -26,7 +29,7 @@ struct TCPContext: ~Copyable {
     var sendCeiling: Int { configuration.memoryLimit / 4 * 3 }
 
     /// True when ring storage runs short: windows then stop growing, and stop at a minimum.
-    var isShortOfMemory: Bool { pool.used > configuration.memoryLimit / 2 }
+    @inline(__always) var isShortOfMemory: Bool { pool.used > shortage }
 }
 
 extension Instant {

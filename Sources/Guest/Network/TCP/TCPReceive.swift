@@ -5,11 +5,12 @@ extension TCPControlBlock {
     /// It is read only as far as that takes; `segment` has at least twenty octets.
     ///
     /// - Returns: false if it is not; nothing was done.
-    @inline(__always)
+    @inline(__always) @_optimize(speed)
     mutating func receivePredicted(
         _ segment: RawSpan, _ context: inout TCPContext, now: Instant,
         output: inout some SegmentOutput & ~Copyable
     ) -> Bool {
+        guard segment.byteCount >= TCPHeader.minimumLength else { return false }
         let payload = segment.byteCount &- TCPHeader.minimumLength
         let sequence = SequenceNumber(segment.bigEndian32(at: 4))
         let acknowledgment = SequenceNumber(segment.bigEndian32(at: 8))

@@ -46,7 +46,7 @@ extension TCPControlBlock {
             // The sender's side of silly window avoidance, and Nagle (RFC 9293 §3.8.6.2.1, §3.7.4).
             guard
                 length == mss || sendsFin || (isLast && (flags.contains(.noDelay) || offset == 0))
-                    || (length > 0 && length >= maximumWindow / 2)
+                    || (length > 0 && length >= maximumWindow >> 1)
             else { return }
             var bits: TCPFlags = isLast && length > 0 ? [.ack, .psh] : .ack
             if sendsFin { bits.insert(.fin) }
@@ -151,7 +151,7 @@ extension TCPControlBlock {
     @inline(__always)
     mutating func advertise(_ context: borrowing TCPContext) -> UInt16 {
         let gain = windowGain(context)
-        if gain > 0, gain >= min(receiveLimit / 2, mss) { rcvEdge += gain }
+        if gain > 0, gain >= min(receiveLimit >> 1, mss) { rcvEdge += gain }
         let window = max(rcvEdge - rcvNxt, 0) >> Int(receiveShift)
         return UInt16(truncatingIfNeeded: min(window, 0xFFFF))
     }

@@ -2,13 +2,25 @@
 
 extension TCP {
     /// Octets received in order and not consumed yet.
+    @inline(__always)
     public func receivedCount(_ id: TCPConnectionID) -> Int {
         guard let index = live(id) else { return 0 }
         return connections[checked: index].receiveRing.count
     }
 
+    /// What a reader of the connection finds: the short answer to what `status` tells at length.
+    @_optimize(speed)
+    public func readiness(_ id: TCPConnectionID) -> TCPReadiness {
+        guard let index = live(id) else { return .ended }
+        if connections[checked: index].receiveRing.count > 0 { return .octets }
+        if let failure = connections[checked: index].failure { return .failed(failure) }
+        return connections[checked: index].flags.contains(.finReceived)
+            || connections[checked: index].state == .closed ? .ended : .nothing
+    }
+
     /// Shows the longest contiguous run of received octets (it may be shorter than
     /// `receivedCount`, where the ring wraps).
+    @_optimize(speed)
     public func withReceived<R>(_ id: TCPConnectionID, _ body: (RawSpan) -> R) -> R {
         guard let index = live(id) else { return body(RawSpan()) }
         return connections[checked: index].receiveRing.withFront(body)
@@ -16,6 +28,7 @@ extension TCP {
 
     /// Drops `count` octets from the front of what was received, and opens the window by the rules
     /// of RFC 9293 §3.8.6.2.2.
+    @_optimize(speed)
     public mutating func consume(
         _ id: TCPConnectionID, _ count: Int, now: Instant,
         output: inout some SegmentOutput & ~Copyable
@@ -28,6 +41,7 @@ extension TCP {
     /// Copies what fits into the send ring; `flush` makes segments of it.
     ///
     /// - Returns: octets taken. If fewer than all, `.writable` comes when there is room again.
+    @_optimize(speed)
     public mutating func send(_ id: TCPConnectionID, _ bytes: RawSpan) -> Int {
         guard let index = live(id) else { return 0 }
         return connections[checked: index].enqueue(bytes, &context)
@@ -35,6 +49,7 @@ extension TCP {
 
     /// Sends what the peer's window, the congestion window and Nagle's algorithm allow; an
     /// acknowledgement that was due goes along.
+    @_optimize(speed)
     public mutating func flush(
         _ id: TCPConnectionID, now: Instant, output: inout some SegmentOutput & ~Copyable
     ) {

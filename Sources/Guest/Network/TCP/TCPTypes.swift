@@ -125,6 +125,18 @@ public struct TCPStatus: Equatable, Sendable {
     }
 }
 
+/// What a reader of a connection finds.
+public enum TCPReadiness: Equatable, Sendable {
+    /// Octets can be read.
+    case octets
+    /// None yet.
+    case nothing
+    /// The peer has finished, or the connection is over: none will come.
+    case ended
+    /// The connection ended early.
+    case failed(TCPFailure)
+}
+
 /// Totals of one TCP since it was made.
 public struct TCPStatistics: Equatable, Sendable {
     public var segmentsReceived: UInt64 = 0

@@ -32,12 +32,12 @@ import SwiftletVirtio
         private(set) var now: Instant
         /// Counts the turns of the event loop.
         private(set) var turn: UInt64 = 1
-        private var connectionWaiters: [Waiters] = []
+        private var connectionWaiters = PlainList<Waiters>()
         private var listenerWaiters: [WaitID] = []
         private var datagramWaiters: [WaitID] = []
         private var addressWaiters: [WaitID] = []
         /// Connections with octets to send at the end of this turn.
-        private var unflushed: [TCPConnectionID] = []
+        private var unflushed = PlainList<TCPConnectionID>()
 
         /// The network, started if it was not.
         static func shared() throws(NetworkError) -> Network {
@@ -93,6 +93,7 @@ import SwiftletVirtio
 
         // MARK: The event loop's side
 
+        @_optimize(speed)
         func poll(now nanoseconds: UInt64) -> Bool {
             now = Instant(nanoseconds: nanoseconds)
             var worked = flushConnections()
@@ -123,13 +124,15 @@ import SwiftletVirtio
 
         func disarmInterrupt() { stack.interface.device.card.disarmInterrupt() }
 
+        @inline(__always)
         private func flushConnections() -> Bool {
-            guard !unflushed.isEmpty else { return false }
-            for id in unflushed { stack.flush(id, now: now) }
-            unflushed.removeAll(keepingCapacity: true)
+            guard unflushed.count > 0 else { return false }
+            for index in 0..<unflushed.count { stack.flush(unflushed[index], now: now) }
+            unflushed.removeAll()
             return true
         }
 
+        @inline(__always)
         private func wake(for event: NetworkEvent) {
             switch event {
             case .tcp(.acceptable(let id)):
@@ -181,6 +184,7 @@ import SwiftletVirtio
             Waits.wake(wait)
         }
 
+        @inline(__always)
         func setReader(_ id: TCPConnectionID, _ wait: WaitID) {
             growConnectionWaiters(id.slot)
             connectionWaiters[id.slot].reader = wait
@@ -215,12 +219,14 @@ import SwiftletVirtio
 
         func addAddressWaiter(_ wait: WaitID) { addressWaiters.append(wait) }
 
+        @inline(__always)
         private func growConnectionWaiters(_ slot: Int) {
             while connectionWaiters.count <= slot { connectionWaiters.append(Waiters()) }
         }
 
         /// Sends what was written to a connection at the end of this turn: several small writes
         /// make one segment, and the acknowledgement travels with them.
+        @inline(__always)
         func flushLater(_ id: TCPConnectionID) { unflushed.append(id) }
     }
 #endif

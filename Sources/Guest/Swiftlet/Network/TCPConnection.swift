@@ -59,15 +59,18 @@ import _Concurrency
         // MARK: Reading
 
         /// Octets that can be read at once.
+        @inline(__always)
         public var receivedCount: Int { network.stack.receivedCount(id) }
 
         /// Shows the longest contiguous run of received octets; it may be shorter than
         /// `receivedCount` where the ring wraps around.
+        @inline(__always)
         public func withReceived<R>(_ body: (RawSpan) -> R) -> R {
             network.stack.withReceived(id, body)
         }
 
         /// Drops `count` octets that were read.
+        @inline(__always)
         public func consume(_ count: Int) {
             network.stack.consume(id, count, now: network.now)
         }
@@ -80,10 +83,12 @@ import _Concurrency
             public func waitUntilReadable(deadline: Instant?) async throws(NetworkError) -> Bool
         {
             while true {
-                if network.stack.receivedCount(id) > 0 { return true }
-                let status = network.stack.status(id)
-                if let failure = NetworkError(status.failure) { throw failure }
-                if status.peerFinished || status.state == .closed { return false }
+                switch network.stack.readiness(id) {
+                case .octets: return true
+                case .ended: return false
+                case .failed(let failure): throw NetworkError(failure)
+                case .nothing: break
+                }
                 try await wait(deadline) { network.setReader(id, $0) }
             }
         }
@@ -114,6 +119,7 @@ import _Concurrency
         /// Queues what fits, to be sent when the task next waits.
         ///
         /// - Returns: how many octets were taken.
+        @inline(__always)
         public func send(_ bytes: RawSpan) -> Int {
             let count = network.stack.send(id, bytes)
             if count > 0, flushTurn != network.turn {
@@ -176,10 +182,11 @@ import _Concurrency
 
         private var failure: NetworkError? {
             let status = network.stack.status(id)
-            if let failure = NetworkError(status.failure) { return failure }
+            if let failure = status.failure { return NetworkError(failure) }
             return status.state == .closed || status.finished ? .closed : nil
         }
 
+        @inline(__always)
         nonisolated(nonsending)
             private func wait(
                 _ deadline: Instant?, _ register: (WaitID) -> Void
@@ -194,9 +201,8 @@ import _Concurrency
     }
 
     extension NetworkError {
-        init?(_ failure: TCPFailure?) {
+        init(_ failure: TCPFailure) {
             switch failure {
-            case nil: return nil
             case .reset, .aborted: self = .reset
             case .refused: self = .refused
             case .timedOut: self = .timedOut

@@ -82,7 +82,8 @@ public struct NetworkReceiver: ~Copyable {
     }
 
     /// The next received frame, if there is one. Malformed ones are dropped and counted.
-    @inlinable public mutating func next() -> ReceivedFrame? {
+    @inlinable @_optimize(speed)
+    public mutating func next() -> ReceivedFrame? {
         while let used = queue.poll() {
             let header = UInt(bitPattern: buffers) &+ UInt(used.descriptor) &* UInt(Self.bufferSize)
             let length = Int(used.length) &- NetworkHeader.size
@@ -137,7 +138,8 @@ public struct NetworkReceiver: ~Copyable {
     }
 
     /// Gives a frame's buffer to the device again.
-    @inlinable public mutating func recycle(_ frame: consuming ReceivedFrame) {
+    @inlinable @_optimize(speed)
+    public mutating func recycle(_ frame: consuming ReceivedFrame) {
         // A merged frame's descriptor is none, which is not offered.
         queue.offer(frame.descriptor)
         // The device may run dry in a long batch: let it see what is free, without an exit.

@@ -53,7 +53,8 @@ extension SplitQueue {
     // MARK: Towards the device
 
     /// Puts an owned descriptor into the available ring; the device sees it after `publish`.
-    @inlinable mutating func offer(_ descriptor: UInt16) {
+    @inlinable @_optimize(speed)
+    mutating func offer(_ descriptor: UInt16) {
         guard descriptor < size, descriptors[Int(descriptor)].state == .owned else { return }
         descriptors[Int(descriptor)].state = .inFlight
         let slot = UInt(availableIndex & (size &- 1))
@@ -74,7 +75,8 @@ extension SplitQueue {
     }
 
     /// Publishes, and notifies the device if it asked for that (§2.7.13.4).
-    @inlinable mutating func kick() {
+    @inlinable @_optimize(speed)
+    mutating func kick() {
         publish()
         guard publishedIndex != kickedIndex, failure == nil else { return }
         // The index must be seen before the device's wish is read (§2.7.13.4.1): a store before a
@@ -120,7 +122,8 @@ extension SplitQueue {
     @inlinable var knownUsedCount: UInt16 { usedLimit &- usedIndex }
 
     /// Takes the next buffer back; its descriptor is owned by the driver then (§2.7.14).
-    @inlinable mutating func poll() -> UsedBuffer? {
+    @inlinable @_optimize(speed)
+    mutating func poll() -> UsedBuffer? {
         guard hasUsed() else { return nil }
         let entry = usedRing &+ 4 &+ 8 &* UInt(usedIndex & (size &- 1))
         let id = swiftlet_load32(entry)
