@@ -15,7 +15,8 @@ test: setup lint
 	swift build --build-tests --quiet
 	swift test --skip-build
 
-bench: setup build
+bench: build
+	@.ci/setup bench
 	swift run -c release SwiftletBench
 
 lint:

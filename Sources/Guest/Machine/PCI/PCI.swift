@@ -24,6 +24,7 @@ public enum PCI {
         }
     }
 
+    @inline(never)
     private static func search(
         _ access: PCIConfigurationAccess, bus: UInt8, device: UInt8, _ body: (PCIFunction) -> Void
     ) {

@@ -10,8 +10,8 @@ import _Concurrency
     ///
     /// Letting go of the last reference closes it in the orderly way.
     public final class TCPConnection: @unchecked Sendable {
-        private let network: Network
-        private let id: TCPConnectionID
+        let network: Network
+        let id: TCPConnectionID
         /// The turn of the event loop at whose end a flush is due.
         private var flushTurn: UInt64 = 0
         private var hasFinished = false
@@ -24,31 +24,6 @@ import _Concurrency
         deinit {
             if !hasFinished { network.stack.finish(id, now: network.now) }
             network.stack.release(id)
-        }
-
-        /// Opens a connection.
-        ///
-        /// - Throws: `.refused`, `.timedOut`, `.unreachable`, …
-        public static func connect(
-            to remote: SocketAddress, deadline: Instant? = nil
-        ) async throws(NetworkError) -> TCPConnection {
-            let network = try Network.shared()
-            let id: TCPConnectionID
-            do throws(TCPError) {
-                id = try network.stack.connect(to: remote, now: network.now)
-            } catch {
-                switch error {
-                case .addressInUse: throw .addressInUse
-                case .tooManyConnections: throw .tooMany
-                case .invalidAddress: throw .unreachable
-                }
-            }
-            let connection = TCPConnection(network: network, id: id)
-            while network.stack.status(id).state == .synSent {
-                try await connection.wait(deadline) { network.setWriter(id, $0) }
-            }
-            if let failure = connection.failure { throw failure }
-            return connection
         }
 
         /// The peer's address and port.
@@ -93,27 +68,6 @@ import _Concurrency
             }
         }
 
-        /// Reads what has arrived, at least one octet and at most `maximum`; nil at the end of the
-        /// stream.
-        public func read(
-            upTo maximum: Int = 65536, deadline: Instant? = nil
-        ) async throws(NetworkError) -> [UInt8]? {
-            guard try await waitUntilReadable(deadline: deadline) else { return nil }
-            let bytes = withReceived { received in
-                let count = min(received.byteCount, max(maximum, 1))
-                return [UInt8](unsafeUninitializedCapacity: count) { target, initialized in
-                    received.withUnsafeBytes {
-                        target.baseAddress.unsafelyUnwrapped.initialize(
-                            from: $0.baseAddress.unsafelyUnwrapped.assumingMemoryBound(
-                                to: UInt8.self), count: count)
-                    }
-                    initialized = count
-                }
-            }
-            consume(bytes.count)
-            return bytes
-        }
-
         // MARK: Writing
 
         /// Queues what fits, to be sent when the task next waits.
@@ -141,25 +95,6 @@ import _Concurrency
             }
         }
 
-        /// Sends all of `bytes`, waiting for room as often as it takes.
-        public func write(
-            _ bytes: [UInt8], deadline: Instant? = nil
-        ) async throws(NetworkError) {
-            var sent = 0
-            while sent < bytes.count {
-                let count = send(bytes.span.bytes.extracting(sent..<bytes.count))
-                sent += count
-                if sent < bytes.count, count == 0 {
-                    try await waitUntilWritable(deadline: deadline)
-                }
-            }
-        }
-
-        /// Sends a text, in UTF-8.
-        public func write(_ text: String, deadline: Instant? = nil) async throws(NetworkError) {
-            try await write([UInt8](text.utf8), deadline: deadline)
-        }
-
         // MARK: Ending
 
         /// Ends this side's stream after what was sent; the peer's may go on.
@@ -180,7 +115,7 @@ import _Concurrency
             network.stack.setOptions(id, TCPOptions(noDelay: noDelay), now: network.now)
         }
 
-        private var failure: NetworkError? {
+        var failure: NetworkError? {
             let status = network.stack.status(id)
             if let failure = status.failure { return NetworkError(failure) }
             return status.state == .closed || status.finished ? .closed : nil
@@ -188,7 +123,7 @@ import _Concurrency
 
         @inline(__always)
         nonisolated(nonsending)
-            private func wait(
+            func wait(
                 _ deadline: Instant?, _ register: (WaitID) -> Void
             ) async throws(NetworkError)
         {

@@ -27,6 +27,7 @@ import SwiftletMachine
             }
         }
 
+        @inline(never)
         private static func open(_ parameters: VirtioMMIOParameters) -> VirtioTransport? {
             _ = Platform.mapDevice(parameters.address, size: parameters.size)
             let registers = RegisterWindow(at: parameters.address)
@@ -36,6 +37,7 @@ import SwiftletMachine
             return .mmio(device)
         }
 
+        @inline(never)
         private static func open(
             _ function: PCIFunction, _ type: VirtioDeviceType
         ) -> VirtioTransport? {
