@@ -44,10 +44,17 @@ let guestTargets: [Target] = [
         name: "CSwiftletMachine", path: "Sources/Guest/CMachine", cSettings: cSettings),
     guest("Machine", ["CSwiftletMachine", "SwiftletBootProtocol"]),
     guest("Memory", ["SwiftletMachine"]),
-    guest("Virtio", ["SwiftletMemory", "SwiftletMachine", "CSwiftletMachine"]),
+    guest(
+        "Virtio",
+        ["SwiftletMemory", "SwiftletMachine", "SwiftletBootProtocol", "CSwiftletMachine"]),
     guest("Network"),
     guest("HTTP"),
-    guest("Runtime", ["SwiftletMemory", "SwiftletMachine", "CSwiftletMachine"]),
+    guest(
+        "Runtime",
+        [
+            "SwiftletVirtio", "SwiftletMemory", "SwiftletMachine", "SwiftletBootProtocol",
+            "CSwiftletMachine",
+        ]),
     guest(
         "Swiftlet",
         [

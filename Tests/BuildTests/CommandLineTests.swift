@@ -89,6 +89,8 @@ struct CommandLineTests {
         #expect(firecracker?.size == 4096 && firecracker?.interrupt == 5)
         for text in [
             "", "512", "512@", "512@0x:1", "512@1:", "512@1:2:", "512@1:99999999999", "x@1:2",
+            "@0x10:1", "512@0x10:1x", "512@0xfffffffffffffff0:1", "0@0x10:1", "512@0:1",
+            "512@16:4294967296", "99999999999999999999@1:1", "KK@1:1",
         ] {
             #expect(parse(text) == nil, "\(text)")
         }

@@ -173,25 +173,4 @@ struct SeededGenerator {
         }
         #expect(successes > 100)
     }
-
-    @Test func commandLineNoiseIsSurvived() {
-        var random = SeededGenerator(state: 7)
-        let alphabet = Array("virtio_mmio.device=0123456789abcdefxKMG@: \u{1}".utf8)
-        let word = Array("virtio_mmio.device=512@0xfeb00e00:12".utf8)
-        for _ in 0..<20_000 {
-            var bytes = word
-            for _ in 0..<random.below(6) {
-                let position = Int(random.below(UInt64(bytes.count)))
-                let octet = alphabet[Int(random.below(UInt64(alphabet.count)))]
-                switch random.below(3) {
-                case 0: bytes[position] = octet
-                case 1: bytes.insert(octet, at: position)
-                default: if bytes.count > 1 { bytes.remove(at: position) }
-                }
-            }
-            VirtioMMIOParameters.find(in: bytes.span.bytes) { found in
-                #expect(found.size > 0 && found.address.rawValue != 0)
-            }
-        }
-    }
 }

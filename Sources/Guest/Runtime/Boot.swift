@@ -14,39 +14,12 @@ import SwiftletMemory
 
         static func readCommandLine() {
             line = Platform.startInfo.copyCommandLine { Heap.allocate($0) }
-            Power.exitPort = exitPort()
-        }
-
-        /// `exit.port=0x501`: hexadecimal digits after the prefix, 0 if absent.
-        private static func exitPort() -> UInt16 {
-            let key: StaticString = "exit.port=0x"
-            let keyCount = key.utf8CodeUnitCount
-            var start = 0
-            while start + keyCount <= line.count {
-                var matched = 0
-                while matched < keyCount, line[start + matched] == key.utf8Start[matched] {
-                    matched += 1
-                }
-                if matched == keyCount, start == 0 || line[start - 1] == 0x20 {
-                    return hexadecimal(from: start + keyCount)
-                }
-                start += 1
+            let bytes = line.bytes
+            if let range = CommandLineWords.value(of: CommandLineKey.exitPort, in: bytes),
+                let port = parseNumber(bytes, in: range)
+            {
+                Power.exitPort = UInt16(truncatingIfNeeded: port)
             }
-            return 0
-        }
-
-        private static func hexadecimal(from start: Int) -> UInt16 {
-            var value: UInt16 = 0
-            var index = start
-            while index < line.count {
-                switch line[index] {
-                case 0x30...0x39: value = value << 4 | UInt16(line[index] - 0x30)
-                case 0x61...0x66: value = value << 4 | UInt16(line[index] - 0x57)
-                default: return value
-                }
-                index += 1
-            }
-            return value
         }
     }
 #endif

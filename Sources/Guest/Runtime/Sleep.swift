@@ -18,23 +18,12 @@ import _Concurrency
     /// Suspends the task until a time of the machine's clock, in nanoseconds. Ends at once if the
     /// task is cancelled.
     func sleep(until deadline: UInt64) async {
-        // The name of the wait, for the handler that cancels it; on one CPU nothing runs between.
-        let wait = WaitReference()
-        await withTaskCancellationHandler {
-            guard !Task.isCancelled else { return }
-            _ = await Waits.wait(until: deadline) { wait.id = $0 }
-        } onCancel: {
-            Waits.wake(wait.id, .cancelled)
-        }
-    }
-
-    private final class WaitReference: @unchecked Sendable {
-        var id = WaitID.none
+        _ = await Waits.cancellableWait(until: deadline) { _ in }
     }
 
     extension Clock {
         /// Now and `duration`, in nanoseconds of the clock; `.max` if that is beyond its range.
-        static func deadline(after duration: Duration) -> UInt64 {
+        public static func deadline(after duration: Duration) -> UInt64 {
             let (seconds, attoseconds) = duration.components
             guard seconds >= 0, attoseconds >= 0 else { return 0 }
             let whole = UInt64(seconds).multipliedReportingOverflow(by: 1_000_000_000)

@@ -63,7 +63,7 @@ public struct VirtioDeviceSetting: Equatable, Sendable {
         }
         guard scanner.skip(UInt8(ascii: "@")), let address = scanner.number(),
             scanner.skip(UInt8(ascii: ":")), let interrupt = scanner.number(),
-            interrupt <= UInt64(UInt32.max)
+            interrupt <= UInt64(UInt32.max), size > 0, address != 0, address <= .max - size
         else { return nil }
         if scanner.skip(UInt8(ascii: ":")), scanner.number() == nil { return nil }
         guard scanner.isAtEnd else { return nil }
@@ -163,6 +163,7 @@ struct OctetScanner: ~Escapable {
 
     /// A number: decimal, or hexadecimal after `0x`.
     @_lifetime(self: copy self)
+    @inline(never)
     mutating func number() -> UInt64? {
         guard end &- offset > 2, line.octet(offset) == UInt8(ascii: "0"),
             line.octet(offset &+ 1) | 0x20 == UInt8(ascii: "x")

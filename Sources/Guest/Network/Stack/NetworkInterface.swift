@@ -170,13 +170,21 @@ public struct NetworkInterface<Device: NetworkDevice & ~Copyable>: ~Copyable {
             }
             return .sent
         case .waits(let neighbour):
-            guard waiting.count < Self.maximumWaiting else {
-                statistics.droppedQueueFull &+= 1
-                return .busy
-            }
-            waiting.append(WaitingPacket(neighbour: neighbour, bytes: packet.bytes(fill)))
-            return .waiting
+            return queueWaiting(packet, for: neighbour, fill) ? .waiting : .busy
         }
+    }
+
+    /// Queues a packet until its neighbour's hardware address is known; false if too many wait.
+    mutating func queueWaiting(
+        _ packet: OutgoingPacket, for neighbour: IPv4Address,
+        _ fill: (inout MutableRawSpan) -> Void
+    ) -> Bool {
+        guard waiting.count < Self.maximumWaiting else {
+            statistics.droppedQueueFull &+= 1
+            return false
+        }
+        waiting.append(WaitingPacket(neighbour: neighbour, bytes: packet.bytes(fill)))
+        return true
     }
 
     private mutating func transmit(

@@ -3,6 +3,8 @@
 extension NetworkInterface: SegmentOutput where Device: ~Copyable {
     /// Octets of frame before the segment.
     private static var headersLength: Int { Ethernet.headerLength + IPv4Header.length }
+    /// Octets of a TCP header with all the options it can have (RFC 9293 §3.1: 15 words).
+    private static var longestHeader: Int { 60 }
     /// Where TCP's checksum field stands in the segment (RFC 9293 §3.1).
     private static var checksumOffset: Int { 16 }
 
@@ -30,11 +32,11 @@ extension NetworkInterface: SegmentOutput where Device: ~Copyable {
             case .hardware(let found):
                 hardware = found
             case .loopback:
-                return loopSegment(from: source, to: destination, length: length, fill)
+                return keepSegment(from: source, to: destination, length: length, nil, fill)
             case .unreachable:
                 return true
-            case .waits:
-                return false
+            case .waits(let neighbour):
+                return keepSegment(from: source, to: destination, length: length, neighbour, fill)
             }
         }
         return transmitSegment(
@@ -90,13 +92,17 @@ extension NetworkInterface: SegmentOutput where Device: ~Copyable {
         return sum.checksum
     }
 
-    @inline(never) private mutating func loopSegment(
+    /// Keeps a segment that goes to ourselves, or to a neighbour whose hardware address is not
+    /// known yet. Of the latter only those without data (RFC 1122 §2.3.2.2 asks for one): a SYN's
+    /// answer is not lost, and data stays with TCP.
+    @inline(never) private mutating func keepSegment(
         from source: IPv4Address, to destination: IPv4Address, length: Int,
-        _ fill: (inout MutableRawSpan) -> Void
+        _ neighbour: IPv4Address?, _ fill: (inout MutableRawSpan) -> Void
     ) -> Bool {
         let packet = OutgoingPacket(
             protocolNumber: IPProtocol.tcp, source: source, destination: destination,
             length: length, checksumOffset: Self.checksumOffset, identification: 0)
-        return queueLoopback(packet, fill)
+        guard let neighbour else { return queueLoopback(packet, fill) }
+        return length <= Self.longestHeader && queueWaiting(packet, for: neighbour, fill)
     }
 }

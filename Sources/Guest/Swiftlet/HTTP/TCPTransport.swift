@@ -8,20 +8,6 @@ import _Concurrency
 #if hasFeature(Embedded)
     extension TCPConnection: HTTPTransport {
         @inline(__always)
-        nonisolated(nonsending)
-            public func waitUntilReadable(until deadline: UInt64) async throws(NetworkError) -> Bool
-        {
-            try await waitUntilReadable(deadline: Instant(nanoseconds: deadline))
-        }
-
-        @inline(__always)
-        nonisolated(nonsending)
-            public func waitUntilWritable(until deadline: UInt64) async throws(NetworkError)
-        {
-            try await waitUntilWritable(deadline: Instant(nanoseconds: deadline))
-        }
-
-        @inline(__always)
         public static func isTimeout(_ failure: NetworkError) -> Bool {
             if case .timedOut = failure { return true }
             return false

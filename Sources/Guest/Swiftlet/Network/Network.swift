@@ -68,12 +68,22 @@ import SwiftletVirtio
             let buffers = min(max(PageFrames.totalCount / 32, 16), 256)
             let parameters = VirtioNetworkParameters(
                 receiveBuffers: buffers, transmitBuffers: buffers)
-            var found: VirtioNetwork?
-            VirtioBus.find(.network, commandLine: Boot.commandLine.bytes) { transport in
-                found = try? VirtioNetwork(transport: transport, parameters: parameters)
-                return found != nil
+            let line = Boot.commandLine.bytes
+            guard let transport = VirtioBus.find(.network, commandLine: line) else { return nil }
+            do throws(VirtioError) {
+                return try VirtioNetwork(transport: transport, parameters: parameters)
+            } catch {
+                report(error)
+                return nil
             }
-            return found.take()
+        }
+
+        /// Says on the console why the card cannot be used, or no longer.
+        private static func report(_ error: VirtioError) {
+            StandardOutput.flush()
+            Console.write("swiftlet: network card: ")
+            Console.write(error.reason)
+            Console.write("\n")
         }
 
         private static func addressSource() -> AddressSource {
@@ -122,7 +132,14 @@ import SwiftletVirtio
 
         func armInterrupt() -> Bool { stack.interface.device.card.armInterrupt() }
 
-        func disarmInterrupt() { stack.interface.device.card.disarmInterrupt() }
+        func disarmInterrupt() {
+            // The card says that its state has changed: it may have failed.
+            if stack.interface.device.card.disarmInterrupt(),
+                let error = stack.interface.device.card.check()
+            {
+                Network.report(error)
+            }
+        }
 
         @inline(__always)
         private func flushConnections() -> Bool {

@@ -9,6 +9,40 @@ import _Concurrency
 
 #if hasFeature(Embedded)
     extension TCPConnection {
+        /// Waits until octets can be read.
+        ///
+        /// - Returns: false at the end of the stream.
+        /// - Throws: `.timedOut` past `deadline`, `.reset`, `.cancelled` when the task is.
+        nonisolated(nonsending)
+            public func waitUntilReadable(deadline: Instant?) async throws(NetworkError) -> Bool
+        {
+            while true {
+                if let answer = try readability() { return answer }
+                try await wait(deadline) { network.setReader(id, $0) }
+            }
+        }
+
+        /// Waits until `send` has room.
+        ///
+        /// - Throws: `.timedOut` past `deadline`, `.reset`, `.closed`, `.cancelled` when the task is.
+        nonisolated(nonsending)
+            public func waitUntilWritable(deadline: Instant?) async throws(NetworkError)
+        {
+            while network.stack.sendRoom(id) == 0 {
+                if let failure { throw failure }
+                try await wait(deadline) { network.setWriter(id, $0) }
+            }
+        }
+
+        nonisolated(nonsending)
+            private func wait(
+                _ deadline: Instant?, _ register: (WaitID) -> Void
+            ) async throws(NetworkError)
+        {
+            try NetworkError.check(
+                await Waits.cancellableWait(until: deadline?.nanoseconds ?? .max, register))
+        }
+
         /// Opens a connection.
         ///
         /// - Throws: `.refused`, `.timedOut`, `.unreachable`, …
@@ -72,6 +106,17 @@ import _Concurrency
         /// Sends a text, in UTF-8.
         public func write(_ text: String, deadline: Instant? = nil) async throws(NetworkError) {
             try await write([UInt8](text.utf8), deadline: deadline)
+        }
+    }
+
+    extension NetworkError {
+        /// Throws what ended a wait, unless it was the event that was waited for.
+        static func check(_ result: WaitResult) throws(NetworkError) {
+            switch result {
+            case .woken: return
+            case .timedOut: throw .timedOut
+            case .cancelled: throw .cancelled
+            }
         }
     }
 #endif

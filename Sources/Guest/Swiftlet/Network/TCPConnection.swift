@@ -50,21 +50,29 @@ import _Concurrency
             network.stack.consume(id, count, now: network.now)
         }
 
-        /// Waits until octets can be read.
+        /// Waits until octets can be read, or until a time of the machine's clock in nanoseconds;
+        /// cancellation does not end it.
         ///
         /// - Returns: false at the end of the stream.
-        /// - Throws: `.timedOut` past `deadline`, `.reset`, `.cancelled`.
+        /// - Throws: `.timedOut`, `.reset`.
         nonisolated(nonsending)
-            public func waitUntilReadable(deadline: Instant?) async throws(NetworkError) -> Bool
+            public func waitUntilReadable(until deadline: UInt64) async throws(NetworkError) -> Bool
         {
             while true {
-                switch network.stack.readiness(id) {
-                case .octets: return true
-                case .ended: return false
-                case .failed(let failure): throw NetworkError(failure)
-                case .nothing: break
-                }
-                try await wait(deadline) { network.setReader(id, $0) }
+                if let answer = try readability() { return answer }
+                let result = await Waits.wait(until: deadline) { network.setReader(id, $0) }
+                if result == .timedOut { throw .timedOut }
+            }
+        }
+
+        /// True: octets wait. False: no more will come. Nil: not yet known.
+        @inline(__always)
+        func readability() throws(NetworkError) -> Bool? {
+            switch network.stack.readiness(id) {
+            case .octets: true
+            case .ended: false
+            case .failed(let failure): throw NetworkError(failure)
+            case .nothing: nil
             }
         }
 
@@ -83,15 +91,17 @@ import _Concurrency
             return count
         }
 
-        /// Waits until `send` has room.
+        /// Waits until `send` has room, or until a time of the machine's clock in nanoseconds;
+        /// cancellation does not end it.
         ///
-        /// - Throws: `.timedOut` past `deadline`, `.reset`, `.closed`, `.cancelled`.
+        /// - Throws: `.timedOut`, `.reset`, `.closed`.
         nonisolated(nonsending)
-            public func waitUntilWritable(deadline: Instant?) async throws(NetworkError)
+            public func waitUntilWritable(until deadline: UInt64) async throws(NetworkError)
         {
             while network.stack.sendRoom(id) == 0 {
                 if let failure { throw failure }
-                try await wait(deadline) { network.setWriter(id, $0) }
+                let result = await Waits.wait(until: deadline) { network.setWriter(id, $0) }
+                if result == .timedOut { throw .timedOut }
             }
         }
 
@@ -119,19 +129,6 @@ import _Concurrency
             let status = network.stack.status(id)
             if let failure = status.failure { return NetworkError(failure) }
             return status.state == .closed || status.finished ? .closed : nil
-        }
-
-        @inline(__always)
-        nonisolated(nonsending)
-            func wait(
-                _ deadline: Instant?, _ register: (WaitID) -> Void
-            ) async throws(NetworkError)
-        {
-            switch await Waits.wait(until: deadline?.nanoseconds ?? .max, register) {
-            case .woken: return
-            case .timedOut: throw .timedOut
-            case .cancelled: throw .cancelled
-            }
         }
     }
 

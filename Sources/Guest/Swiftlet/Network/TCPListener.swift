@@ -43,7 +43,7 @@ import _Concurrency
                 if let connection = network.stack.accept(id) {
                     return TCPConnection(network: network, id: connection)
                 }
-                if await Waits.wait({ network.setAcceptor(id, $0) }) == .cancelled {
+                if await Waits.cancellableWait({ network.setAcceptor(id, $0) }) == .cancelled {
                     throw .cancelled
                 }
             }

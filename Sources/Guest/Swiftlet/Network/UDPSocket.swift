@@ -46,13 +46,10 @@ import _Concurrency
                         sender: endpoints.remote)
                 }
                 if let datagram { return datagram }
-                switch await Waits.wait(
-                    until: deadline?.nanoseconds ?? .max, { network.setReceiver(id, $0) })
-                {
-                case .woken: continue
-                case .timedOut: throw .timedOut
-                case .cancelled: throw .cancelled
-                }
+                try NetworkError.check(
+                    await Waits.cancellableWait(until: deadline?.nanoseconds ?? .max) {
+                        network.setReceiver(id, $0)
+                    })
             }
         }
 

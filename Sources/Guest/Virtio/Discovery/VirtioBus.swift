@@ -1,38 +1,42 @@
 // Finds the machine's virtio devices: on the command line (virtio-mmio) and on the PCI bus.
 
+import SwiftletBootProtocol
 import SwiftletMachine
 
 #if hasFeature(Embedded)
     /// Where devices are looked for.
     public enum VirtioBus {
-        /// Calls `body` with each device of a type, until it returns true.
+        /// The first device of a type that can be driven; nil if there is none.
         ///
         /// - Parameter commandLine: the kernel's, with monitors' `virtio_mmio.device=` words.
+        @inline(never)
         public static func find(
-            _ type: VirtioDeviceType, commandLine: RawSpan, _ body: (VirtioTransport) -> Bool
-        ) {
-            var isDone = false
-            VirtioMMIOParameters.find(in: commandLine) { parameters in
-                guard !isDone, let device = open(parameters), device.deviceType == type else {
-                    return
-                }
-                isDone = body(device)
+            _ type: VirtioDeviceType, commandLine: RawSpan
+        ) -> VirtioTransport? {
+            var words = CommandLineWords()
+            while let word = words.next(in: commandLine) {
+                guard case .setting(let key, let value) = word,
+                    commandLine.equals(CommandLineKey.virtioDevice, in: key),
+                    let setting = VirtioDeviceSetting(commandLine, in: value),
+                    let device = open(setting), device.deviceType == type
+                else { continue }
+                return device
             }
-            if isDone { return }
+            var found: VirtioTransport?
             PCI.forEachFunction(.ports) { function in
-                guard !isDone, function.vendor == 0x1AF4, let device = open(function, type) else {
-                    return
-                }
-                isDone = body(device)
+                if found == nil, function.vendor == 0x1AF4 { found = open(function, type) }
             }
+            return found
         }
 
         @inline(never)
-        private static func open(_ parameters: VirtioMMIOParameters) -> VirtioTransport? {
-            _ = Platform.mapDevice(parameters.address, size: parameters.size)
-            let registers = RegisterWindow(at: parameters.address)
-            guard let device = try? VirtioMMIO(registers: registers, size: parameters.size),
-                InterruptController.enable(globalInterrupt: parameters.interrupt)
+        private static func open(_ setting: VirtioDeviceSetting) -> VirtioTransport? {
+            let address = GuestPhysicalAddress(setting.address)
+            _ = Platform.mapDevice(address, size: setting.size)
+            guard
+                let device = try? VirtioMMIO(
+                    registers: RegisterWindow(at: address), size: setting.size),
+                InterruptController.enable(globalInterrupt: setting.interrupt)
             else { return nil }
             return .mmio(device)
         }
