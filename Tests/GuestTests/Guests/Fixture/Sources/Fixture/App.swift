@@ -1,0 +1,40 @@
+// What the fixture does is chosen by its first argument.
+
+import Swiftlet
+
+/// What `main` ends with when it is asked to throw.
+enum FixtureError: Error {
+    case asked
+    case network(NetworkError)
+    case server(HTTPServerError)
+}
+
+@main
+struct App {
+    static func main() async throws(FixtureError) {
+        let arguments = Application.arguments
+        switch arguments.first ?? "" {
+        case "runtime": await RuntimeChecks.run()
+        case "arguments": show(arguments)
+        case "exit": Application.exit(code: Int32(arguments[1]) ?? -1)
+        case "throw": throw .asked
+        case "log": log()
+        case "serve": try await Server.run()
+        default: Misdeed.commit(arguments.first ?? "")
+        }
+    }
+
+    /// Arguments and a variable as they arrived, between brackets that show their ends.
+    private static func show(_ arguments: [String]) {
+        for argument in arguments.dropFirst() { print("argument [\(argument)]") }
+        print("GREETING [\(Application.environment("GREETING") ?? "unset")]")
+        print("EMPTY [\(Application.environment("EMPTY") ?? "unset")]")
+        print("MISSING [\(Application.environment("MISSING") ?? "unset")]")
+    }
+
+    private static func log() {
+        let logger = Logger(label: "fixture")
+        logger.debug("not shown")
+        logger.info("order accepted", ["id": "42", "note": "two \"words\"\nand a line"])
+    }
+}
