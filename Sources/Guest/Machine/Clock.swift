@@ -124,10 +124,14 @@ import CSwiftletMachine
                 swiftlet_wrmsr(
                     deadlineMSR, swiftlet_rdtsc() &+ scale(deadline - now, by: frequency))
             } else {
-                let whole = scale(deadline - now, by: timerFrequency)
-                // Rounded up, and no longer than the register is wide: then it fires early.
-                InterruptController.write(
-                    .timerInitialCount, UInt32(min(whole, 0xFFFF_FFFE)) + 1)
+                let whole = min(scale(deadline - now, by: timerFrequency), .max - 1)
+                // Rounded up, and no longer than the register is wide: then it fires early, and
+                // has to be known as fired. The frequency is never measured too low.
+                let most: UInt64 = 0xFFFF_FFFF
+                if whole >= most {
+                    armedDeadline = now + most * 1_000_000_000 / timerFrequency
+                }
+                InterruptController.write(.timerInitialCount, UInt32(min(whole + 1, most)))
             }
         }
 

@@ -19,6 +19,7 @@ struct App {
         case "exit": Application.exit(code: Int32(arguments[1]) ?? -1)
         case "throw": throw .asked
         case "log": log()
+        case "sleep": await sleepLong()
         case "serve": try await Server.run()
         default: Misdeed.commit(arguments.first ?? "")
         }
@@ -30,6 +31,13 @@ struct App {
         print("GREETING [\(Application.environment("GREETING") ?? "unset")]")
         print("EMPTY [\(Application.environment("EMPTY") ?? "unset")]")
         print("MISSING [\(Application.environment("MISSING") ?? "unset")]")
+    }
+
+    /// Longer than a timer of 32 bits counts at a gigahertz, and nothing else to wake the machine.
+    private static func sleepLong() async {
+        let before = uptime()
+        await sleep(for: .seconds(5))
+        print(uptime() - before >= .seconds(5) ? "slept" : "woke early")
     }
 
     private static func log() {
