@@ -70,7 +70,14 @@ import CSwiftletMachine
             }
             Console.write("\n")
             writeRegisters(frame)
-            backtrace(instruction: frame.rip, framePointer: frame.rbp)
+            writeFrame(frame.rip)
+            if !isCode(frame.rip), frame.rsp >= stack.bottom, frame.rsp &+ 8 <= stack.top,
+                let top = UnsafePointer<UInt64>(bitPattern: UInt(frame.rsp))
+            {
+                // A call into nowhere: the caller is known by what it has just pushed.
+                writeFrame(top.pointee)
+            }
+            backtrace(framePointer: frame.rbp)
             Power.off(code: exitCode(frame.vector))
         }
 
@@ -79,7 +86,7 @@ import CSwiftletMachine
             Console.write("\nswiftlet: fault: ")
             Console.write(reason)
             Console.write("\n")
-            backtrace(instruction: 0, framePointer: UInt64(swiftlet_frame_pointer()))
+            backtrace(framePointer: UInt64(swiftlet_frame_pointer()))
             Power.off(code: ExitCode.abort)
         }
 
@@ -146,8 +153,7 @@ import CSwiftletMachine
         }
 
         /// One line a frame, in the form that the command line symbolises.
-        private static func backtrace(instruction: UInt64, framePointer: UInt64) {
-            if instruction != 0 { writeFrame(instruction) }
+        private static func backtrace(framePointer: UInt64) {
             var frame = framePointer
             var count = 0
             while count < 64, frame % 8 == 0, frame >= stack.bottom, frame &+ 16 <= stack.top,
@@ -159,6 +165,11 @@ import CSwiftletMachine
                 frame = words[0]
                 count += 1
             }
+        }
+
+        private static func isCode(_ address: UInt64) -> Bool {
+            address >= UInt64(swiftlet_address_of_text_start())
+                && address < UInt64(swiftlet_address_of_rodata_start())
         }
 
         private static func writeFrame(_ address: UInt64) {

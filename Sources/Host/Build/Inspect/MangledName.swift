@@ -41,17 +41,19 @@ enum MangledName {
 
 extension Inspection {
     /// Devices and protocols by the words in mangled names that give them away.
+    // Fragments of mangled names; `0B` stands for the "Virtio" of the module's name.
     static let knownDevices = [
-        ("virtio-net", ["NetworkDriver", "VirtioNet", "NetDriver"]),
-        ("virtio-rng", ["EntropyDriver", "VirtioEntropy", "VirtioRNG", "RandomDriver"]),
-        ("virtio-console", ["VirtioConsole", "ConsoleDriver"]),
-        ("virtio-mmio", ["MMIOTransport"]), ("virtio-pci", ["PCITransport"]),
-        ("serial console", ["SwiftletMachine7Console", "SerialPort"]),
+        ("virtio-net", ["15NetworkReceiver", "SwiftletVirtio0B7Network"]),
+        ("virtio-rng", ["SwiftletVirtio0B7Entropy"]),
+        ("virtio-console", ["SwiftletVirtio0B7Console"]),
+        ("virtio-mmio", ["SwiftletVirtio0B4MMIO"]), ("virtio-pci", ["SwiftletVirtio0B3PCI"]),
+        ("serial console", ["SwiftletMachine7Console"]),
     ]
     static let knownProtocols = [
-        ("Ethernet", ["8Ethernet"]), ("ARP", ["3ARP", "8ARPCache"]), ("IPv4", ["4IPv4"]),
-        ("ICMP", ["4ICMP"]), ("UDP", ["3UDP"]), ("TCP", ["3TCP"]),
-        ("DHCPv4", ["4DHCP", "6DHCPv4"]),
+        ("Ethernet", ["8Ethernet", "8ARPCache"]), ("ARP", ["8ARPCache"]),
+        ("IPv4", ["11IPv4Address", "10IPv4Header"]), ("ICMP", ["9ICMPError", "11ICMPMessage"]),
+        ("UDP", ["11UDPSocketID", "Network3UDP"]), ("TCP", ["15TCPControlBlock"]),
+        ("DHCPv4", ["9DHCPLease", "10DHCPClient"]),
         ("HTTP/1.1", ["SwiftletHTTP"]),
     ]
 

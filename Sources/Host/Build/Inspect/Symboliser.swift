@@ -6,6 +6,8 @@ import SystemPackage
 public actor Symboliser {
     private let debug: FilePath
     private var functions: [ELFSymbol]?
+    /// Where the image's instructions lie: nothing else has a name worth telling.
+    private var code: [Range<UInt64>] = []
     private var toolchain: Toolchain?
 
     /// With the unstripped ELF at `debug`; without that file addresses stay as they are.
@@ -16,7 +18,11 @@ public actor Symboliser {
     /// For each address what stands there, innermost inlined function first; empty if unknown.
     public func places(_ addresses: [UInt64]) async -> [[String]] {
         if functions == nil { load() }
-        if let lines = await symbolizer(addresses) { return lines }
+        if let lines = await symbolizer(addresses) {
+            return zip(addresses, lines).map { address, line in
+                code.contains { $0.contains(address) } ? line : []
+            }
+        }
         let names = addresses.map { function(at: $0) }
         let readable = await demangle(names.map { $0 ?? "" })
         return zip(names, readable).map { $0 == nil ? [] : [$1] }
@@ -29,6 +35,9 @@ public actor Symboliser {
         }
         functions = elf.symbols().filter { $0.isFunction && $0.size > 0 }
             .sorted { $0.address < $1.address }
+        code = elf.segments.filter(\.isExecutable).map {
+            $0.address..<($0.address &+ $0.memorySize)
+        }
     }
 
     /// The mangled name of the function that `address` lies in.
