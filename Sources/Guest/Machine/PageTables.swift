@@ -47,6 +47,7 @@ public struct PageTables {
     ///
     /// - Returns: false if no frame was left for a table.
     @inline(never)
+    @_optimize(speed)
     public func map(
         virtual: UInt64, physical: UInt64, size: UInt64, access: PageAccess,
         allocate: () -> UnsafeMutableRawPointer?

@@ -94,6 +94,9 @@ public struct FrameAllocator: ~Copyable {
     }
 
     /// `count` contiguous frames in the direct map; nil if there is no such run.
+    // Not inlined: a constant count would turn the zeroing into a string instruction, which is
+    // slow where it is emulated.
+    @inline(never)
     mutating func allocate(_ count: Int, zeroed: Bool = true) -> UnsafeMutableRawPointer? {
         guard count > 0, let frame = takeRun(UInt64(count)) else { return nil }
         freeCount -= count
