@@ -60,6 +60,9 @@ final class MemoryTransport: HTTPTransport, @unchecked Sendable {
         return count
     }
 
+    /// Leaves the wait to `waitUntilReadable`, which comes next: a spurious wake-up.
+    nonisolated(nonsending) func pause(until deadline: UInt64) async {}
+
     nonisolated(nonsending)
         func waitUntilReadable(until deadline: UInt64) async throws(Failure) -> Bool
     {

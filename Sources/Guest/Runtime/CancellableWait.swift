@@ -23,6 +23,21 @@ import _Concurrency
                 wake(reference.id, .cancelled)
             }
         }
+
+        /// Like `wait(at:)`, but ends with `.cancelled` when the task is cancelled, or was before.
+        nonisolated(nonsending)
+            public static func cancellableWait(
+                at place: WaitPlace, until deadline: UInt64 = .max
+            ) async -> WaitResult
+        {
+            await withTaskCancellationHandler {
+                guard !Task.isCancelled else { return .cancelled }
+                return await wait(at: place, until: deadline)
+            } onCancel: {
+                // Nobody else waits at the place, so this ends the task's own wait or nothing.
+                wake(place, .cancelled)
+            }
+        }
     }
 
     private final class WaitReference: @unchecked Sendable {

@@ -38,10 +38,16 @@ enum Timers {
     /// Ticks up to this one are in the heap.
     nonisolated(unsafe) private static var wheelTick: UInt64 = 0
 
-    static var isEmpty: Bool { nextDeadline == .max }
+    /// No timer is due before this. Stopping one, or putting it off, does not move it.
+    nonisolated(unsafe) private static var bound = UInt64.max
 
-    /// When `nextDue` has to be asked at the latest; `.max` without a timer.
-    static var nextDeadline: UInt64 {
+    static var isEmpty: Bool { bound == .max }
+
+    /// When `nextDue` has to be asked at the latest; `.max` without a timer. It may be earlier than
+    /// anything is due.
+    static var nextDeadline: UInt64 { bound }
+
+    private static func earliest() -> UInt64 {
         if heapCount > 0 { return deadline(0) }
         guard capacity > 0 else { return .max }
         var earliest = UInt64.max
@@ -87,17 +93,35 @@ enum Timers {
     static func reset() {
         for index in 0..<capacity { stop(index) }
         wheelTick = 0
+        bound = .max
     }
 
-    /// Starts a timer that is not running.
+    /// Starts a timer; one that runs gets the new deadline.
+    @inline(__always)
     static func start(_ index: Int32, deadline: UInt64) {
+        let timer = timer(index)
+        // In the wheel a later deadline costs nothing now: the timer comes up with its old bucket
+        // and is moved on then.
+        if timer.pointee.place < idle, deadline >= timer.pointee.deadline {
+            timer.pointee.deadline = deadline
+        } else {
+            startAnew(index, deadline: deadline)
+        }
+    }
+
+    @inline(never)
+    private static func startAnew(_ index: Int32, deadline: UInt64) {
+        stop(index)
         let timer = timer(index)
         timer.pointee.deadline = deadline
         let tick = deadline >> tickShift
         if tick > wheelTick {
             link(index, bucket: Int(truncatingIfNeeded: tick % bucketCount))
+            // A bucket goes into the heap one tick ahead.
+            bound = min(bound, (tick - 1) << tickShift)
         } else {
             insert(index)
+            bound = min(bound, deadline)
         }
     }
 
@@ -109,10 +133,19 @@ enum Timers {
     }
 
     /// A timer whose deadline has come, which then no longer runs; nil if there is none.
+    @inline(__always)
     static func nextDue(now: UInt64) -> Int32? {
+        now >= bound ? takeDue(now: now) : nil
+    }
+
+    @inline(never)
+    private static func takeDue(now: UInt64) -> Int32? {
         let tick = now >> tickShift
         if tick >= wheelTick, capacity > 0 { advance(to: tick + 1) }
-        guard heapCount > 0, deadline(0) <= now else { return nil }
+        guard heapCount > 0, deadline(0) <= now else {
+            bound = earliest()
+            return nil
+        }
         let index = heap.unsafelyUnwrapped[0]
         remove(0)
         return index
@@ -140,10 +173,15 @@ enum Timers {
             while index != none {
                 let timer = timer(index)
                 let next = timer.pointee.next
-                // Others in the bucket belong to later rounds of the wheel.
-                if timer.pointee.deadline >> tickShift <= tick {
+                let due = timer.pointee.deadline >> tickShift
+                let home = Int(truncatingIfNeeded: due % bucketCount)
+                if due <= tick {
                     unlink(index, bucket: bucket)
                     insert(index)
+                } else if home != bucket {
+                    // It was put off. (Others belong to later rounds of the wheel.)
+                    unlink(index, bucket: bucket)
+                    link(index, bucket: home)
                 }
                 index = next
             }

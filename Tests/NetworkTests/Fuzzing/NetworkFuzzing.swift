@@ -71,9 +71,10 @@ struct FuzzHarness: ~Copyable {
     private mutating func serve(_ bytes: RawSpan) {
         if let listener, let connection = stack.accept(listener) { connections.append(connection) }
         for connection in connections {
-            let count = stack.receivedCount(connection)
-            if count > 0 { stack.consume(connection, count, now: now) }
-            _ = stack.send(connection, bytes)
+            guard let handle = stack.handle(connection) else { continue }
+            let count = stack.receivedCount(handle)
+            if count > 0 { stack.consume(handle, count, now: now) }
+            _ = stack.send(handle, bytes)
             stack.flush(connection, now: now)
         }
         if connections.count > 4 {

@@ -44,16 +44,16 @@ struct StreamTransfer: ~Copyable {
                         for index in 0..<room { buffer[index] = Self.pattern(start + index, seed) }
                         count = room
                     }
-                    sent += link.left.send(client, piece.span.bytes)
+                    sent += link.left.send(link.left.handle(client)!, piece.span.bytes)
                     link.left.flush(client, now: link.now)
                     if sent == octets { link.left.finish(client, now: link.now) }
                 }
             }
             if server == nil { server = link.right.accept(listener) }
             guard let server else { continue }
-            while link.right.receivedCount(server) > 0 {
+            while link.right.receivedCount(link.right.handle(server)!) > 0 {
                 let start = received
-                let count = link.right.withReceived(server) { bytes in
+                let count = link.right.withReceived(link.right.handle(server)!) { bytes in
                     bytes.withUnsafeBytes { buffer in
                         for index in buffer.indices
                         where buffer[index] != Self.pattern(start + index, seed) {
@@ -63,10 +63,12 @@ struct StreamTransfer: ~Copyable {
                     return bytes.byteCount
                 }
                 received += count
-                link.right.consume(server, count, now: link.now)
+                link.right.consume(link.right.handle(server)!, count, now: link.now)
             }
             guard isRight else { return nil }
-            if link.right.status(server).peerFinished, link.right.receivedCount(server) == 0 {
+            if link.right.status(server).peerFinished,
+                link.right.receivedCount(link.right.handle(server)!) == 0
+            {
                 return received
             }
         }
@@ -101,10 +103,10 @@ struct StreamTransfer: ~Copyable {
         link.run(milliseconds: 5)
         let server = try #require(seen(link.left.accept(listener)))
         let payload: [UInt8] = Array("hello".utf8)
-        #expect(seen(link.left.send(client, payload.span.bytes)) == 5)
+        #expect(seen(link.left.send(link.left.handle(client)!, payload.span.bytes)) == 5)
         link.left.flush(client, now: link.now)
         link.run(milliseconds: 5)
-        #expect(seen(link.left.withReceived(server) { copy($0) }) == payload)
+        #expect(seen(link.left.withReceived(link.left.handle(server)!) { copy($0) }) == payload)
     }
 
     @Test func connectWithoutARouteFails() {

@@ -72,15 +72,20 @@ memmove:
     addq $64, %rdi
     subq $64, %rdx
     ja 5b
-6:  addq $64, %rdx                       // 1 to 64 left, of which the tail is in %xmm4
-7:  cmpq $16, %rdx
-    jbe 8f
-    movups (%rsi), %xmm0
+6:  addl $32, %edx                       // 1 to 64 left, of which the tail is in %xmm4
+    jle 7f
+    movups (%rsi), %xmm0                 // 33 to 64: the first 32 and the 16 before the tail
+    movups 16(%rsi), %xmm1
+    movups (%rsi,%rdx), %xmm2
     movups %xmm0, (%rdi)
-    addq $16, %rsi
-    addq $16, %rdi
-    subq $16, %rdx
-    jmp 7b
+    movups %xmm1, 16(%rdi)
+    movups %xmm2, (%rdi,%rdx)
+    movups %xmm4, (%r8)
+    ret
+7:  cmpl $-16, %edx
+    jle 8f
+    movups (%rsi), %xmm0                 // 17 to 32
+    movups %xmm0, (%rdi)
 8:  movups %xmm4, (%r8)
     ret
 

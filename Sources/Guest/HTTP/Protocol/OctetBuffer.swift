@@ -90,6 +90,7 @@ public struct OctetBuffer {
 
     /// The number in decimal.
     public mutating func append(decimal value: UInt64) {
+        if value < 10 { return append(octet: 0x30 &+ UInt8(truncatingIfNeeded: value)) }
         if room < 20 { grow(by: 20) }
         var digits = 1
         var bound = value

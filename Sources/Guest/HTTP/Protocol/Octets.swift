@@ -48,21 +48,22 @@ enum Word {
 extension RawSpan {
     /// The octet at `index`; 0 past the end.
     @inline(__always) func octet(_ index: Int) -> UInt8 {
-        index >= 0 && index < byteCount
+        UInt(bitPattern: index) < UInt(bitPattern: byteCount)
             ? unsafeLoad(fromUncheckedByteOffset: index, as: UInt8.self) : 0
     }
 
     /// The eight octets from `index`, zeros standing in for those past the end.
     @inline(__always) func word(_ index: Int) -> UInt64 {
-        let room = byteCount &- index
-        if index >= 0 && room >= 8 {
-            return unsafeLoadUnaligned(fromUncheckedByteOffset: index, as: UInt64.self)
-        }
-        if index >= 0 && room > 0 && byteCount >= 8 {
-            // The last eight, without those before `index`.
-            let last = unsafeLoadUnaligned(
-                fromUncheckedByteOffset: byteCount &- 8, as: UInt64.self)
-            return last &>> UInt64(64 &- 8 &* room)
+        let last = byteCount &- 8
+        if last >= 0 {
+            if UInt(bitPattern: index) <= UInt(bitPattern: last) {
+                return unsafeLoadUnaligned(fromUncheckedByteOffset: index, as: UInt64.self)
+            }
+            if UInt(bitPattern: index) < UInt(bitPattern: byteCount) {
+                // The last eight, without those before `index`.
+                let word = unsafeLoadUnaligned(fromUncheckedByteOffset: last, as: UInt64.self)
+                return word &>> UInt64(truncatingIfNeeded: 8 &* (index &- last))
+            }
         }
         return partialWord(index)
     }
@@ -79,8 +80,15 @@ extension RawSpan {
 
     /// The four octets from `index`, zeros standing in for those past the end.
     @inline(__always) func halfWord(_ index: Int) -> UInt32 {
-        if index >= 0 && byteCount &- index >= 4 {
-            return unsafeLoadUnaligned(fromUncheckedByteOffset: index, as: UInt32.self)
+        let last = byteCount &- 4
+        if last >= 0 {
+            if UInt(bitPattern: index) <= UInt(bitPattern: last) {
+                return unsafeLoadUnaligned(fromUncheckedByteOffset: index, as: UInt32.self)
+            }
+            if UInt(bitPattern: index) < UInt(bitPattern: byteCount) {
+                let word = unsafeLoadUnaligned(fromUncheckedByteOffset: last, as: UInt32.self)
+                return word &>> UInt32(truncatingIfNeeded: 8 &* (index &- last))
+            }
         }
         return UInt32(truncatingIfNeeded: partialWord(index))
     }

@@ -36,6 +36,7 @@ public struct RequestParser: Sendable {
     public var hasBegun: Bool { hasRequestLine || position > 0 }
 
     /// Parses on. `bytes` begins with the head's first octet at every call for that head.
+    @_optimize(speed)
     public mutating func parse(_ bytes: RawSpan, limits: HTTPLimits) -> Outcome {
         if !hasRequestLine {
             // An empty line before the request is skipped: old clients end a body with one
@@ -78,6 +79,7 @@ public struct RequestParser: Sendable {
 
     // MARK: The request line (RFC 9112 §3)
 
+    @inline(__always)
     private mutating func parseRequestLine(_ bytes: RawSpan, limit: Int) -> Step {
         var index = position
         if bytes.halfWord(position) == 0x2054_4547 {
@@ -98,13 +100,20 @@ public struct RequestParser: Sendable {
         let method = OctetRange(start: position, end: index)
 
         let target = index &+ 1
+        var query = -1
         index = target
         while true {
-            // Everything visible in ASCII, up to the first octet that is not.
+            // Everything visible in ASCII, up to the first octet that is not, or is a "?" or a "#".
             let word = bytes.word(index)
-            let stop = Word.below(word, 0x21) | Word.equal(word, 0x7F) | word & Word.highs
+            let stop =
+                Word.below(word, 0x21) | Word.equal(word, 0x7F) | Word.equal(word, 0x23)
+                | Word.equal(word, 0x3F) | word & Word.highs
             index &+= Word.first(stop)
-            if stop != 0 { break }
+            if stop != 0 {
+                if bytes.octet(index) != 0x3F { break }
+                if query < 0 { query = index }
+                index &+= 1
+            }
             if index &- position > limit { return .failed(.uriTooLong) }
         }
         if index &- position > limit { return .failed(.uriTooLong) }
@@ -112,6 +121,33 @@ public struct RequestParser: Sendable {
         guard index > target, bytes.octet(index) == ASCII.space else { return .failed(.badRequest) }
 
         let version = index &+ 1
+        // "HTTP/1.1" and CRLF, most of the time.
+        if bytes.word(version) == 0x312E_312F_5054_5448, bytes.octet(version &+ 8) == 0x0D,
+            bytes.octet(version &+ 9) == 0x0A, version &+ 10 &- position <= limit
+        {
+            head.minorVersion = 1
+        } else {
+            let step = parseVersion(bytes, at: version, limit: limit)
+            guard case .line = step else { return step }
+        }
+        head.methodName = method
+        head.target = OctetRange(start: target, end: index)
+        if bytes.octet(target) == 0x2F, head.method != .connect {
+            // origin-form, with a path from "/" on (RFC 9112 §3.2.1).
+            let end = query < 0 ? index : query
+            head.path = OctetRange(start: target, end: end)
+            head.query = OctetRange(start: min(end &+ 1, index), end: index)
+        } else {
+            guard parseTarget(bytes, from: target, to: index) else { return .failed(.badRequest) }
+            // No tunnels here (RFC 9110 §9.3.6).
+            if head.method == .connect { return .failed(.notImplemented) }
+        }
+        return .line(next: version &+ 10)
+    }
+
+    /// The version, if it is not HTTP/1.1 or not whole (RFC 9112 §2.3).
+    @inline(never)
+    private mutating func parseVersion(_ bytes: RawSpan, at version: Int, limit: Int) -> Step {
         let room = bytes.byteCount &- version
         guard room >= 10 else {
             // So far it must at least look like a version, or garbage would be waited for.
@@ -137,16 +173,11 @@ public struct RequestParser: Sendable {
         guard bytes.octet(version &+ 8) == ASCII.carriageReturn,
             bytes.octet(version &+ 9) == ASCII.lineFeed
         else { return .failed(.badRequest) }
-
-        head.methodName = method
-        head.target = OctetRange(start: target, end: index)
-        guard parseTarget(bytes, from: target, to: index) else { return .failed(.badRequest) }
-        // No tunnels here (RFC 9110 §9.3.6).
-        if head.method == .connect { return .failed(.notImplemented) }
         return .line(next: version &+ 10)
     }
 
-    /// Splits the target into path and query (RFC 9112 §3.2).
+    /// Splits a target that is not a path into path and query (RFC 9112 §3.2).
+    @inline(never)
     private mutating func parseTarget(_ bytes: RawSpan, from start: Int, to end: Int) -> Bool {
         var path = start
         if bytes.octet(start) != 0x2F {
@@ -188,7 +219,38 @@ public struct RequestParser: Sendable {
 
     // MARK: Header lines (RFC 9112 §5)
 
+    @inline(__always)
     private mutating func parseFieldLine(_ bytes: RawSpan) -> Step {
+        let start = bytes.halfWord(position)
+        if start & 0xFF == 0x0D { return endOfHead(bytes, at: position) }
+        if start | 0x2020_2020 == 0x7473_6F68, let next = parsePlainHost(bytes) {
+            return .line(next: next)
+        }
+        return parseAnyFieldLine(bytes)
+    }
+
+    /// `Host: name:port` as nearly every client sends it, in one pass; nil if it is another line
+    /// or needs a closer look.
+    @inline(__always)
+    private mutating func parsePlainHost(_ bytes: RawSpan) -> Int? {
+        guard bytes.octet(position &+ 4) == ASCII.colon,
+            bytes.octet(position &+ 5) == ASCII.space, !head.seen.contains(.host)
+        else { return nil }
+        var index = position &+ 6
+        while true {
+            let stops = Word.notPlainHost(bytes.word(index))
+            index &+= Word.first(stops)
+            if stops != 0 { break }
+        }
+        guard bytes.octet(index) == ASCII.carriageReturn,
+            bytes.octet(index &+ 1) == ASCII.lineFeed
+        else { return nil }
+        head.seen.insert(.host)
+        return index &+ 2
+    }
+
+    @inline(never)
+    private mutating func parseAnyFieldLine(_ bytes: RawSpan) -> Step {
         let start = position
         var index = start
         while true {
@@ -198,7 +260,6 @@ public struct RequestParser: Sendable {
             let octet = bytes.octet(index)
             if octet == ASCII.colon { break }
             if index >= bytes.byteCount { return .needsMore }
-            if octet == ASCII.carriageReturn, index == start { return endOfHead(bytes, at: index) }
             // Blanks here are a folded line or one before the colon: both forbidden (§5.1, §5.2).
             guard ASCII.isToken(octet) else { return .failed(.badRequest) }
             index &+= 1
@@ -236,6 +297,7 @@ public struct RequestParser: Sendable {
         }
     }
 
+    @inline(__always)
     private func endOfHead(_ bytes: RawSpan, at index: Int) -> Step {
         guard index &+ 1 < bytes.byteCount else { return .needsMore }
         return bytes.octet(index &+ 1) == ASCII.lineFeed
@@ -317,6 +379,7 @@ public struct RequestParser: Sendable {
     }
 
     /// The checks that need the whole head.
+    @inline(__always)
     private func finish() -> Outcome {
         let seen = head.seen
         if head.minorVersion > 0, !seen.contains(.host) { return .failed(.badRequest) }

@@ -1,11 +1,10 @@
 // The life of one HTTP/1.1 connection (RFC 9112 §9): read a head, call the handler, make sure there
-
-import _Concurrency
-
 // is an answer, go on with the next request.
 //
 // The common request, a small one without a body that has arrived whole, takes no copy and no wait:
 // its head is parsed where TCP received it and stays there until the response is written.
+
+import _Concurrency
 
 /// One connection. `HTTPServerRequest` and `HTTPServerResponse` are views of it.
 public final class HTTPServerConnection<Transport: HTTPTransport>: @unchecked Sendable {
@@ -57,7 +56,16 @@ public final class HTTPServerConnection<Transport: HTTPTransport>: @unchecked Se
 
     nonisolated(nonsending) func serve() async {
         while keepsAlive {
-            guard await readHead() else { break }
+            headIsCopied = false
+            let deadline = transport.now &+ service.timeouts.idle
+            if transport.receivedCount == 0 {
+                isIdle = true
+                await transport.pause(until: deadline)
+                isIdle = false
+            }
+            if !parseInPlace() {
+                guard await readHead(idleUntil: deadline) else { break }
+            }
             begin()
             do throws(HTTPError) {
                 try await service.handler(
@@ -66,40 +74,34 @@ public final class HTTPServerConnection<Transport: HTTPTransport>: @unchecked Se
             } catch {
                 await answer(error)
             }
-            await complete()
+            if !completeAtOnce() { await complete() }
         }
         await close()
     }
 
     // MARK: Reading a head
 
-    /// Reads the next request's head; false if there will be none.
-    @inline(__always) nonisolated(nonsending) private func readHead() async -> Bool {
+    /// The straight line: a whole head is there. False if not, or if it is refused; nothing was
+    /// consumed then.
+    @inline(__always) private func parseInPlace() -> Bool {
+        guard transport.receivedCount > 0 else { return false }
         parser = RequestParser()
-        headIsCopied = false
-        if transport.receivedCount > 0 {
-            // The straight line: parse in place what is there.
-            let limits = service.limits
-            let outcome = transport.withReceived { self.parser.parse($0, limits: limits) }
-            if outcome == .complete { return true }
-            if case .failed(let status) = outcome { return await refuse(status) }
-        }
-        return await awaitHead()
+        return transport.withReceived { parser.parse($0, limits: service.limits) } == .complete
     }
 
-    /// Waits for a head that is not whole yet.
-    @inline(never) nonisolated(nonsending) private func awaitHead() async -> Bool {
-        var deadline = transport.now &+ service.timeouts.idle
+    /// Reads the next request's head, however it arrives; false if there will be none.
+    @inline(never)
+    nonisolated(nonsending)
+        private func readHead(idleUntil idleDeadline: UInt64) async -> Bool
+    {
+        var deadline = idleDeadline
         var hasBegun = false
         while true {
             while transport.receivedCount > 0 {
                 if !hasBegun {
                     hasBegun = true
                     deadline = transport.now &+ service.timeouts.head
-                    let limits = service.limits
-                    parser = RequestParser()
-                    let outcome = transport.withReceived { self.parser.parse($0, limits: limits) }
-                    if outcome == .complete { return true }
+                    if parseInPlace() { return true }
                     headIsCopied = true
                     headCopy.removeAll()
                     parser = RequestParser()
@@ -159,8 +161,16 @@ public final class HTTPServerConnection<Transport: HTTPTransport>: @unchecked Se
         if head.hasBody { beginBody() }
     }
 
-    /// After the handler: there must be a whole answer, and nothing left of the request.
-    @inline(__always) nonisolated(nonsending) private func complete() async {
+    /// After the handler: there must be a whole answer, and nothing left of the request. False if
+    /// `complete` has to see to that.
+    @inline(__always) private func completeAtOnce() -> Bool {
+        guard response.phase == .finished, !headIsCopied, case .none = body else { return false }
+        transport.consume(head.length)
+        serial &+= 1
+        return true
+    }
+
+    @inline(never) nonisolated(nonsending) private func complete() async {
         if response.phase != .finished { await finishResponse() }
         if headIsCopied {
             headIsCopied = false

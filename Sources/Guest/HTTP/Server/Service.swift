@@ -1,8 +1,7 @@
 // What all connections of one server share: configuration, handler, the Date line, the scratch
+// buffer that heads are written in.
 
 import _Concurrency
-
-// buffer that heads are written in.
 
 /// A server without its listener. One executor runs all its connections; nothing here is locked.
 public final class HTTPService<Transport: HTTPTransport>: @unchecked Sendable {

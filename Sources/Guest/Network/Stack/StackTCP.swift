@@ -32,35 +32,40 @@ extension NetworkStack where Device: ~Copyable {
             from: IPAddress(source), to: remote, now: now, output: &interface)
     }
 
+    /// Direct access to a connection, until it is released.
+    public func handle(_ id: TCPConnectionID) -> TCPConnectionHandle? { tcp.handle(id) }
+
     /// Octets received in order and not consumed yet.
     @inline(__always)
-    public func receivedCount(_ id: TCPConnectionID) -> Int {
-        tcp.receivedCount(id)
+    public func receivedCount(_ connection: TCPConnectionHandle) -> Int {
+        tcp.receivedCount(connection)
     }
 
     /// What a reader of the connection finds.
     @inline(__always)
-    public func readiness(_ id: TCPConnectionID) -> TCPReadiness {
-        tcp.readiness(id)
+    public func readiness(_ connection: TCPConnectionHandle) -> TCPReadiness {
+        tcp.readiness(connection)
     }
 
     /// Shows the longest contiguous run of received octets.
     @inline(__always)
-    public mutating func withReceived<R>(_ id: TCPConnectionID, _ body: (RawSpan) -> R) -> R {
-        tcp.withReceived(id, body)
+    public mutating func withReceived<R>(_ connection: TCPConnectionHandle, _ body: (RawSpan) -> R)
+        -> R
+    {
+        tcp.withReceived(connection, body)
     }
 
     /// Drops `count` octets from the front of what was received, and opens the window.
     @inline(__always)
-    public mutating func consume(_ id: TCPConnectionID, _ count: Int, now: Instant) {
+    public mutating func consume(_ connection: TCPConnectionHandle, _ count: Int, now: Instant) {
         interface.now = now
-        tcp.consume(id, count, now: now, output: &interface)
+        tcp.consume(connection, count, now: now, output: &interface)
     }
 
     /// Copies what fits into the send ring; `flush` sends it. Returns the octets taken.
     @inline(__always)
-    public mutating func send(_ id: TCPConnectionID, _ bytes: RawSpan) -> Int {
-        tcp.send(id, bytes)
+    public mutating func send(_ connection: TCPConnectionHandle, _ bytes: RawSpan) -> Int {
+        tcp.send(connection, bytes)
     }
 
     /// Sends what the windows allow.

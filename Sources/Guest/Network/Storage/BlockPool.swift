@@ -15,10 +15,14 @@ struct BlockPool: ~Copyable {
     private(set) var cached = 0
     let limit: Int
     let cacheLimit: Int
+    /// While no more is handed out, who has a block of the smallest size may keep it though it is
+    /// empty.
+    let idleLimit: Int
 
-    init(limit: Int, cacheLimit: Int) {
+    init(limit: Int, cacheLimit: Int, idleLimit: Int = 0) {
         self.limit = limit
         self.cacheLimit = cacheLimit
+        self.idleLimit = idleLimit
     }
 
     deinit {

@@ -121,6 +121,16 @@ struct ByteRing: ~Copyable {
         head = (head &+ dropped) & (size &- 1)
     }
 
+    /// An empty ring gives its storage back, unless it is small and there is enough.
+    @inline(__always)
+    mutating func rest(_ pool: inout BlockPool) {
+        if size == 1 << UInt32(BlockPool.smallestShift), pool.used <= pool.idleLimit {
+            head = 0
+        } else {
+            clear(into: &pool)
+        }
+    }
+
     /// Empties the ring and gives the storage back.
     @inline(never) @_optimize(speed)
     mutating func clear(into pool: inout BlockPool) {

@@ -92,6 +92,13 @@ struct Slab<Element: ~Copyable>: ~Copyable {
         }
     }
 
+    /// Direct access to the element at an index that is in use.
+    borrowing func reference(to index: Int) -> SlabReference<Element> {
+        precondition(contains(index))
+        return SlabReference(
+            address: Self.elements(chunk(of: index)) + (index & (Self.chunkCount &- 1)))
+    }
+
     @inline(__always)
     private borrowing func chunk(of index: Int) -> UnsafeMutableRawPointer {
         directory.unsafelyUnwrapped[index >> Self.chunkShift].unsafelyUnwrapped
@@ -163,5 +170,17 @@ struct Slab<Element: ~Copyable>: ~Copyable {
         }
         directory = new
         directoryCount = newCount
+    }
+}
+
+/// An element of a slab, without a look at the table.
+///
+/// Soundness: whoever holds one knows that the element was not removed.
+struct SlabReference<Element: ~Copyable> {
+    fileprivate let address: UnsafeMutablePointer<Element>
+
+    var element: Element {
+        @inline(__always) unsafeAddress { UnsafePointer(address) }
+        @inline(__always) nonmutating unsafeMutableAddress { address }
     }
 }

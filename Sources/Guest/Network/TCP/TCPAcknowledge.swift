@@ -53,7 +53,7 @@ extension TCPControlBlock {
         if sndNxt < acknowledgment { sndNxt = acknowledgment }  // a window probe was taken
         flags.remove(.probed)
         sendRing.drop(octets)
-        if sendRing.count == 0 { sendRing.clear(into: &context.pool) }
+        if sendRing.count == 0 { sendRing.rest(&context.pool) }
         if !sacked.isEmpty { sacked.removeBelow(acknowledgment, into: &context.pool) }
         if flags.contains(.timing), acknowledgment >= timedSequence {
             flags.remove(.timing)

@@ -40,7 +40,7 @@ extension TCPControlBlock {
     ) {
         receiveRing.drop(count)
         consumedInRound &+= count
-        if receiveRing.count == 0, outOfOrder.isEmpty { receiveRing.clear(into: &context.pool) }
+        if receiveRing.count == 0, outOfOrder.isEmpty { receiveRing.rest(&context.pool) }
         if consumedInRound >= receiveLimit { growWindow(context) }
         guard mayReceive, !flags.contains(.finKnown) else { return }
         // A window update of its own only when the offered window has sunk to half, and two

@@ -15,6 +15,10 @@ public struct TCPConfiguration: Sendable {
     public var memoryLimit = 16 << 20
     /// Octets of freed ring storage kept for the next use.
     public var memoryCache = 256 << 10
+    /// While all rings together hold less, an empty ring keeps its storage if that is the smallest
+    /// there is: connections that carry small messages then take none from the pool and give none
+    /// back. With more it is given back, so that idle connections are small.
+    public var memoryForIdle = 1 << 20
     /// Receive window of a new connection; it grows while the application keeps up.
     public var initialReceiveBuffer = 65_535
     /// Receive window at most; its size decides the window scale (RFC 7323 §2).

@@ -18,7 +18,8 @@ struct TCPContext: ~Copyable {
         self.configuration = configuration
         shortage = configuration.memoryLimit / 2
         pool = BlockPool(
-            limit: configuration.memoryLimit, cacheLimit: configuration.memoryCache)
+            limit: configuration.memoryLimit, cacheLimit: configuration.memoryCache,
+            idleLimit: configuration.memoryForIdle)
         var shift: UInt8 = 0
         while shift < 14, configuration.maximumReceiveBuffer >> Int(shift) > 0xFFFF { shift += 1 }
         windowShift = shift

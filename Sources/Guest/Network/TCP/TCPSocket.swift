@@ -1,50 +1,79 @@
 // The application's side of a connection: reading, writing, finishing, letting go.
 
 extension TCP {
+    /// Direct access to a connection that was not released.
+    public func handle(_ id: TCPConnectionID) -> TCPConnectionHandle? {
+        guard let index = live(id) else { return nil }
+        return TCPConnectionHandle(id: id, block: connections.reference(to: index))
+    }
+
     /// Octets received in order and not consumed yet.
     @inline(__always)
-    public func receivedCount(_ id: TCPConnectionID) -> Int {
-        guard let index = live(id) else { return 0 }
-        return connections[checked: index].receiveRing.count
+    public func receivedCount(_ connection: TCPConnectionHandle) -> Int {
+        connection.block.element.receiveRing.count
     }
 
     /// What a reader of the connection finds: the short answer to what `status` tells at length.
-    @_optimize(speed)
-    public func readiness(_ id: TCPConnectionID) -> TCPReadiness {
-        guard let index = live(id) else { return .ended }
-        if connections[checked: index].receiveRing.count > 0 { return .octets }
-        if let failure = connections[checked: index].failure { return .failed(failure) }
-        return connections[checked: index].flags.contains(.finReceived)
-            || connections[checked: index].state == .closed ? .ended : .nothing
+    @inline(__always)
+    public func readiness(_ connection: TCPConnectionHandle) -> TCPReadiness {
+        connection.block.element.receiveRing.count > 0
+            ? .octets : connection.block.element.emptyReadiness
     }
 
     /// Shows the longest contiguous run of received octets (it may be shorter than
     /// `receivedCount`, where the ring wraps).
-    @_optimize(speed)
-    public func withReceived<R>(_ id: TCPConnectionID, _ body: (RawSpan) -> R) -> R {
-        guard let index = live(id) else { return body(RawSpan()) }
-        return connections[checked: index].receiveRing.withFront(body)
+    @inline(__always)
+    public func withReceived<R>(_ connection: TCPConnectionHandle, _ body: (RawSpan) -> R) -> R {
+        connection.block.element.receiveRing.withFront(body)
     }
 
     /// Drops `count` octets from the front of what was received, and opens the window by the rules
     /// of RFC 9293 §3.8.6.2.2.
     @_optimize(speed)
     public mutating func consume(
-        _ id: TCPConnectionID, _ count: Int, now: Instant,
+        _ connection: TCPConnectionHandle, _ count: Int, now: Instant,
         output: inout some SegmentOutput & ~Copyable
     ) {
-        guard let index = live(id) else { return }
-        let count = min(max(count, 0), connections[checked: index].receiveRing.count)
-        connections[checked: index].consume(count, &context, now: now, output: &output)
+        let count = min(max(count, 0), connection.block.element.receiveRing.count)
+        connection.block.element.consume(count, &context, now: now, output: &output)
     }
 
     /// Copies what fits into the send ring; `flush` makes segments of it.
     ///
     /// - Returns: octets taken. If fewer than all, `.writable` comes when there is room again.
     @_optimize(speed)
+    public mutating func send(_ connection: TCPConnectionHandle, _ bytes: RawSpan) -> Int {
+        connection.block.element.enqueue(bytes, &context)
+    }
+
+    /// As with a handle; of an id that was released: 0.
+    public func receivedCount(_ id: TCPConnectionID) -> Int {
+        handle(id).map { receivedCount($0) } ?? 0
+    }
+
+    /// As with a handle; of an id that was released: `.ended`.
+    public func readiness(_ id: TCPConnectionID) -> TCPReadiness {
+        handle(id).map { readiness($0) } ?? .ended
+    }
+
+    /// As with a handle; of an id that was released: nothing.
+    public func withReceived<R>(_ id: TCPConnectionID, _ body: (RawSpan) -> R) -> R {
+        guard let handle = handle(id) else { return body(RawSpan()) }
+        return withReceived(handle, body)
+    }
+
+    /// As with a handle; of an id that was released: nothing.
+    public mutating func consume(
+        _ id: TCPConnectionID, _ count: Int, now: Instant,
+        output: inout some SegmentOutput & ~Copyable
+    ) {
+        if let handle = handle(id) { consume(handle, count, now: now, output: &output) }
+    }
+
+    /// As with a handle; of an id that was released: 0.
     public mutating func send(_ id: TCPConnectionID, _ bytes: RawSpan) -> Int {
-        guard let index = live(id) else { return 0 }
-        return connections[checked: index].enqueue(bytes, &context)
+        guard let handle = handle(id) else { return 0 }
+        return send(handle, bytes)
     }
 
     /// Sends what the peer's window, the congestion window and Nagle's algorithm allow; an
@@ -117,6 +146,12 @@ extension TCP {
 }
 
 extension TCPControlBlock {
+    /// What a reader finds when no octets wait.
+    var emptyReadiness: TCPReadiness {
+        if let failure { return .failed(failure) }
+        return flags.contains(.finReceived) || state == .closed ? .ended : .nothing
+    }
+
     /// True while the application may add to its stream.
     var takesOctets: Bool {
         guard !flags.contains(.finQueued) else { return false }

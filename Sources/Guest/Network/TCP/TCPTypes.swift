@@ -15,6 +15,14 @@ public struct TCPConnectionID: Hashable, Sendable {
     public var slot: Int { Int(index) }
 }
 
+/// A connection for its owner, without a look at the table.
+///
+/// Soundness: whoever holds it has not called `release`, before which no control block goes away.
+public struct TCPConnectionHandle: @unchecked Sendable {
+    public let id: TCPConnectionID
+    let block: SlabReference<TCPControlBlock>
+}
+
 /// Names one listener. It stays valid until `closeListener`.
 public struct TCPListenerID: Hashable, Sendable {
     @usableFromInline let index: UInt32

@@ -13,7 +13,8 @@ import _Concurrency
             return false
         }
 
-        @inline(__always) public var now: UInt64 { Clock.now }
+        /// The time of this turn of the event loop.
+        @inline(__always) public var now: UInt64 { network.now.nanoseconds }
 
         public var unixSeconds: Int64? { Int64(Clock.wallTime / 1_000_000_000) }
     }

@@ -10,10 +10,10 @@ import SwiftletVirtio
 #if hasFeature(Embedded)
     /// One network card and its stack, polled by the event loop. Made when the first socket is.
     final class Network: EventSource {
-        /// Who waits for a socket; the table is indexed by the socket's slot.
-        struct Waiters {
-            var reader = WaitID.none
-            var writer = WaitID.none
+        /// Where a connection's tasks wait; the table is indexed by the connection's slot.
+        struct WaitPlaces {
+            var reader = WaitPlace.none
+            var writer = WaitPlace.none
         }
 
         /// Frames taken in one turn, so that tasks and timers get theirs.
@@ -32,7 +32,7 @@ import SwiftletVirtio
         private(set) var now: Instant
         /// Counts the turns of the event loop.
         private(set) var turn: UInt64 = 1
-        private var connectionWaiters = PlainList<Waiters>()
+        private var connectionPlaces = PlainList<WaitPlaces>()
         private var listenerWaiters: [WaitID] = []
         private var datagramWaiters: [WaitID] = []
         private var addressWaiters: [WaitID] = []
@@ -42,14 +42,14 @@ import SwiftletVirtio
         /// The network, started if it was not.
         static func shared() throws(NetworkError) -> Network {
             if let instance { return instance }
-            guard let network = Network() else { throw .noNetwork }
+            guard let card = Network.openCard() else { throw .noNetwork }
+            let network = Network(card: card)
             instance = network
             EventLoop.add(network)
             return network
         }
 
-        private init?() {
-            guard let card = Network.openCard() else { return nil }
+        private init(card: consuming VirtioNetwork) {
             var secret: (UInt64, UInt64) = (0, 0)
             withUnsafeMutableBytes(of: &secret) { Randomness.fill($0) }
             now = Instant(nanoseconds: Clock.now)
@@ -60,6 +60,7 @@ import SwiftletVirtio
             storage.initialize(
                 to: NetworkStack(
                     device: VirtioLink(card: card), configuration: configuration, secret: secret))
+            super.init()
             stack.configure(Network.addressSource(), now: now)
         }
 
@@ -104,9 +105,8 @@ import SwiftletVirtio
         // MARK: The event loop's side
 
         @_optimize(speed)
-        func poll(now nanoseconds: UInt64) -> Bool {
+        override func poll(now nanoseconds: UInt64) -> Bool {
             now = Instant(nanoseconds: nanoseconds)
-            var worked = flushConnections()
             turn &+= 1
             var count = 0
             while count < Network.receiveBudget,
@@ -118,35 +118,29 @@ import SwiftletVirtio
                 stack.interface.device.card.receiver.recycle(frame)
                 count += 1
             }
-            if count > 0 { worked = true }
             if stack.nextDeadline <= now { stack.poll(now: now) }
-            while let event = stack.nextEvent() {
-                wake(for: event)
-                worked = true
-            }
-            stack.interface.device.card.flush()
-            return worked
+            while let event = stack.nextEvent() { wake(for: event) }
+            return count == Network.receiveBudget
         }
 
-        var nextDeadline: UInt64 { stack.nextDeadline.nanoseconds }
+        @_optimize(speed)
+        override func flush() {
+            for index in 0..<unflushed.count { stack.flush(unflushed[index], now: now) }
+            unflushed.removeAll()
+            stack.interface.device.card.flush()
+        }
 
-        func armInterrupt() -> Bool { stack.interface.device.card.armInterrupt() }
+        override var nextDeadline: UInt64 { stack.nextDeadline.nanoseconds }
 
-        func disarmInterrupt() {
+        override func armInterrupt() -> Bool { stack.interface.device.card.armInterrupt() }
+
+        override func disarmInterrupt() {
             // The card says that its state has changed: it may have failed.
             if stack.interface.device.card.disarmInterrupt(),
                 let error = stack.interface.device.card.check()
             {
                 Network.report(error)
             }
-        }
-
-        @inline(__always)
-        private func flushConnections() -> Bool {
-            guard unflushed.count > 0 else { return false }
-            for index in 0..<unflushed.count { stack.flush(unflushed[index], now: now) }
-            unflushed.removeAll()
-            return true
         }
 
         @inline(__always)
@@ -185,31 +179,41 @@ import SwiftletVirtio
             waiters[slot] = wait
         }
 
+        @inline(__always)
         private func wake(reader id: TCPConnectionID) {
-            guard id.slot < connectionWaiters.count else { return }
-            let wait = connectionWaiters[id.slot].reader
-            guard !wait.isNone else { return }
-            connectionWaiters[id.slot].reader = .none
-            Waits.wake(wait)
+            guard id.slot < connectionPlaces.count else { return }
+            Waits.wake(connectionPlaces[id.slot].reader)
         }
 
         private func wake(writer id: TCPConnectionID) {
-            guard id.slot < connectionWaiters.count else { return }
-            let wait = connectionWaiters[id.slot].writer
-            guard !wait.isNone else { return }
-            connectionWaiters[id.slot].writer = .none
-            Waits.wake(wait)
+            guard id.slot < connectionPlaces.count else { return }
+            Waits.wake(connectionPlaces[id.slot].writer)
         }
 
+        /// Where the reader of a connection waits.
         @inline(__always)
-        func setReader(_ id: TCPConnectionID, _ wait: WaitID) {
-            growConnectionWaiters(id.slot)
-            connectionWaiters[id.slot].reader = wait
+        func readerPlace(_ id: TCPConnectionID) -> WaitPlace {
+            if id.slot < connectionPlaces.count, !connectionPlaces[id.slot].reader.isNone {
+                return connectionPlaces[id.slot].reader
+            }
+            return makeReaderPlace(id)
         }
 
-        func setWriter(_ id: TCPConnectionID, _ wait: WaitID) {
-            growConnectionWaiters(id.slot)
-            connectionWaiters[id.slot].writer = wait
+        @inline(never)
+        private func makeReaderPlace(_ id: TCPConnectionID) -> WaitPlace {
+            growConnectionPlaces(id.slot)
+            let place = Waits.makePlace()
+            connectionPlaces[id.slot].reader = place
+            return place
+        }
+
+        /// Where the writer of a connection waits.
+        func writerPlace(_ id: TCPConnectionID) -> WaitPlace {
+            growConnectionPlaces(id.slot)
+            if connectionPlaces[id.slot].writer.isNone {
+                connectionPlaces[id.slot].writer = Waits.makePlace()
+            }
+            return connectionPlaces[id.slot].writer
         }
 
         /// Ends the waits of a connection that this side closes.
@@ -236,9 +240,8 @@ import SwiftletVirtio
 
         func addAddressWaiter(_ wait: WaitID) { addressWaiters.append(wait) }
 
-        @inline(__always)
-        private func growConnectionWaiters(_ slot: Int) {
-            while connectionWaiters.count <= slot { connectionWaiters.append(Waiters()) }
+        private func growConnectionPlaces(_ slot: Int) {
+            while connectionPlaces.count <= slot { connectionPlaces.append(WaitPlaces()) }
         }
 
         /// Sends what was written to a connection at the end of this turn: several small writes

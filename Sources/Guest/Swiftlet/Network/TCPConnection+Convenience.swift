@@ -18,7 +18,7 @@ import _Concurrency
         {
             while true {
                 if let answer = try readability() { return answer }
-                try await wait(deadline) { network.setReader(id, $0) }
+                try await wait(deadline, at: network.readerPlace(id))
             }
         }
 
@@ -30,17 +30,17 @@ import _Concurrency
         {
             while network.stack.sendRoom(id) == 0 {
                 if let failure { throw failure }
-                try await wait(deadline) { network.setWriter(id, $0) }
+                try await wait(deadline, at: network.writerPlace(id))
             }
         }
 
         nonisolated(nonsending)
             private func wait(
-                _ deadline: Instant?, _ register: (WaitID) -> Void
+                _ deadline: Instant?, at place: WaitPlace
             ) async throws(NetworkError)
         {
             try NetworkError.check(
-                await Waits.cancellableWait(until: deadline?.nanoseconds ?? .max, register))
+                await Waits.cancellableWait(at: place, until: deadline?.nanoseconds ?? .max))
         }
 
         /// Opens a connection.
@@ -62,7 +62,7 @@ import _Concurrency
             }
             let connection = TCPConnection(network: network, id: id)
             while network.stack.status(id).state == .synSent {
-                try await connection.wait(deadline) { network.setWriter(id, $0) }
+                try await connection.wait(deadline, at: network.writerPlace(id))
             }
             if let failure = connection.failure { throw failure }
             return connection

@@ -11,14 +11,20 @@ import _Concurrency
     /// Letting go of the last reference closes it in the orderly way.
     public final class TCPConnection: @unchecked Sendable {
         let network: Network
-        let id: TCPConnectionID
+        /// Valid while this object lives: only `deinit` releases the connection.
+        private let handle: TCPConnectionHandle
+        @inline(__always) var id: TCPConnectionID { handle.id }
         /// The turn of the event loop at whose end a flush is due.
         private var flushTurn: UInt64 = 0
         private var hasFinished = false
 
+        /// - Parameter id: a connection that nobody has released, which is this object's from now on.
         init(network: Network, id: TCPConnectionID) {
+            guard let handle = network.stack.handle(id) else {
+                preconditionFailure("a connection was released before it was accepted")
+            }
             self.network = network
-            self.id = id
+            self.handle = handle
         }
 
         deinit {
@@ -35,19 +41,19 @@ import _Concurrency
 
         /// Octets that can be read at once.
         @inline(__always)
-        public var receivedCount: Int { network.stack.receivedCount(id) }
+        public var receivedCount: Int { network.stack.receivedCount(handle) }
 
         /// Shows the longest contiguous run of received octets; it may be shorter than
         /// `receivedCount` where the ring wraps around.
         @inline(__always)
         public func withReceived<R>(_ body: (RawSpan) -> R) -> R {
-            network.stack.withReceived(id, body)
+            network.stack.withReceived(handle, body)
         }
 
         /// Drops `count` octets that were read.
         @inline(__always)
         public func consume(_ count: Int) {
-            network.stack.consume(id, count, now: network.now)
+            network.stack.consume(handle, count, now: network.now)
         }
 
         /// Waits until octets can be read, or until a time of the machine's clock in nanoseconds;
@@ -60,15 +66,25 @@ import _Concurrency
         {
             while true {
                 if let answer = try readability() { return answer }
-                let result = await Waits.wait(until: deadline) { network.setReader(id, $0) }
+                let result = await Waits.wait(at: network.readerPlace(id), until: deadline)
                 if result == .timedOut { throw .timedOut }
             }
+        }
+
+        /// Waits until something happens on the receiving side, or until `deadline`. Returns at
+        /// once if the stream has ended. Cancellation does not end it.
+        @inline(__always)
+        nonisolated(nonsending)
+            public func pause(until deadline: UInt64) async
+        {
+            guard case .nothing = network.stack.readiness(handle) else { return }
+            _ = await Waits.wait(at: network.readerPlace(id), until: deadline)
         }
 
         /// True: octets wait. False: no more will come. Nil: not yet known.
         @inline(__always)
         func readability() throws(NetworkError) -> Bool? {
-            switch network.stack.readiness(id) {
+            switch network.stack.readiness(handle) {
             case .octets: true
             case .ended: false
             case .failed(let failure): throw NetworkError(failure)
@@ -83,7 +99,7 @@ import _Concurrency
         /// - Returns: how many octets were taken.
         @inline(__always)
         public func send(_ bytes: RawSpan) -> Int {
-            let count = network.stack.send(id, bytes)
+            let count = network.stack.send(handle, bytes)
             if count > 0, flushTurn != network.turn {
                 flushTurn = network.turn
                 network.flushLater(id)
@@ -100,7 +116,7 @@ import _Concurrency
         {
             while network.stack.sendRoom(id) == 0 {
                 if let failure { throw failure }
-                let result = await Waits.wait(until: deadline) { network.setWriter(id, $0) }
+                let result = await Waits.wait(at: network.writerPlace(id), until: deadline)
                 if result == .timedOut { throw .timedOut }
             }
         }

@@ -7,6 +7,7 @@ enum RuntimeChecks {
         await check("tasks") { await tasks() }
         await check("groups") { await groups() }
         await check("actors") { await actors() }
+        await check("actors-wait") { await actorsThatWait() }
         await check("async-let") { await asyncLet() }
         await check("stream") { await stream() }
         await check("sleep-order") { await sleepOrder() }
@@ -68,6 +69,42 @@ enum RuntimeChecks {
             for _ in 0..<200 { group.addTask { await counter.add() } }
         }
         return await counter.count == 200
+    }
+
+    private actor Ledger {
+        private(set) var entries = 0
+        private var next: Ledger?
+
+        init(next: Ledger?) { self.next = next }
+
+        /// Waits inside the actor, and inside another that it calls from there.
+        func enter() async {
+            let before = entries
+            entries = before + 1
+            if before % 3 == 0 { await sleep(for: .microseconds(200)) }
+            await next?.enter()
+            await Task.yield()
+        }
+    }
+
+    /// Tasks that sleep in and out of actors, so that each is resumed in every way there is.
+    private static func actorsThatWait() async -> Bool {
+        let second = Ledger(next: nil)
+        let first = Ledger(next: second)
+        await withTaskGroup(of: Void.self) { group in
+            for number in 0..<40 {
+                group.addTask {
+                    for _ in 0..<5 {
+                        if number % 2 == 0 { await sleep(for: .microseconds(100)) }
+                        await first.enter()
+                        await sleep(for: .microseconds(50))
+                        await second.enter()
+                    }
+                }
+            }
+        }
+        let (entries, others) = (await first.entries, await second.entries)
+        return entries == 200 && others == 400
     }
 
     private static func slow(_ value: Int, _ milliseconds: Int) async -> Int {
