@@ -60,6 +60,8 @@ final class MemoryTransport: HTTPTransport, @unchecked Sendable {
         return count
     }
 
+    var awaitsOctets: Bool { inbox.isEmpty && !isAborted }
+
     /// Leaves the wait to `waitUntilReadable`, which comes next: a spurious wake-up.
     nonisolated(nonsending) func pause(until deadline: UInt64) async {}
 

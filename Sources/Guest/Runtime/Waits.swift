@@ -87,19 +87,51 @@ import _Concurrency
         public static func makePlace() -> WaitPlace { WaitPlace(index: take()) }
 
         /// Suspends the task until the place is woken or `deadline` passes.
-        @inline(__always)
+        @inline(never)
         nonisolated(nonsending)
             public static func wait(
                 at place: WaitPlace, until deadline: UInt64 = .max
             ) async -> WaitResult
         {
-            if deadline != .max {
-                Timers.start(place.index, deadline: deadline)
-            } else {
-                Timers.stop(place.index)
-            }
-            await suspend(at: place.index)
+            await suspend(at: place, until: deadline)
             return Waits.place(place.index).pointee.result
+        }
+
+        /// As `wait`, without the result: for the few places where a call more counts.
+        @inline(__always)
+        nonisolated(nonsending)
+            public static func suspend(at place: WaitPlace, until deadline: UInt64) async
+        {
+            if let job = begin(at: place.index, until: deadline) {
+                await suspendTask(job)
+            } else {
+                await suspendOnActor(at: place.index)
+            }
+        }
+
+        /// Starts the timer of a place that is used again and again.
+        ///
+        /// - Returns: where `suspendTask` leaves the task; nil if it runs on an actor.
+        @inline(never) @_optimize(speed)
+        private static func begin(
+            at index: Int32, until deadline: UInt64
+        ) -> UnsafeMutablePointer<UnsafeMutableRawPointer?>? {
+            if deadline != .max {
+                Timers.start(index, deadline: deadline)
+            } else {
+                Timers.stop(index)
+            }
+            return jobPlace(index)
+        }
+
+        @inline(__always)
+        private static func jobPlace(
+            _ index: Int32
+        ) -> UnsafeMutablePointer<UnsafeMutableRawPointer?>? {
+            guard swiftlet_get_executor() != UInt8(EXECUTOR_ACTOR) else { return nil }
+            // The first property of a place.
+            return UnsafeMutableRawPointer(place(index)).assumingMemoryBound(
+                to: UnsafeMutableRawPointer?.self)
         }
 
         /// Ends the wait at a place, if a task waits there. Its timer may run on.
@@ -126,12 +158,9 @@ import _Concurrency
             places.unsafelyUnwrapped + Int(index)
         }
 
-        @inline(__always)
         nonisolated(nonsending) private static func suspend(at index: Int32) async {
-            if swiftlet_get_executor() != UInt8(EXECUTOR_ACTOR) {
-                await suspendTask(
-                    UnsafeMutableRawPointer(place(index)).assumingMemoryBound(
-                        to: UnsafeMutableRawPointer?.self))
+            if let job = jobPlace(index) {
+                await suspendTask(job)
             } else {
                 await suspendOnActor(at: index)
             }

@@ -31,6 +31,15 @@ extension HTTPServerConnection {
         limit: Int, _ take: (RawSpan) -> Void
     ) async throws(HTTPError) -> Bool {
         while true {
+            if let more = try takeBody(limit: limit, take) { return more }
+            try await awaitBody()
+        }
+    }
+
+    /// The part of `readBody` that does not wait; nil if there is nothing yet.
+    @inline(never)
+    private func takeBody(limit: Int, _ take: (RawSpan) -> Void) throws(HTTPError) -> Bool? {
+        while true {
             switch body {
             case .none:
                 return false
@@ -81,7 +90,7 @@ extension HTTPServerConnection {
                     if consumed > 0, transport.receivedCount > 0 { continue }
                 }
             }
-            try await awaitBody()
+            return nil
         }
     }
 

@@ -29,6 +29,13 @@ public final class HTTPServerConnection<Transport: HTTPTransport>: @unchecked Se
     var fields = OctetBuffer()
     var writePatience = Patience(0)
 
+    /// When to give up waiting for a request, or for the rest of its head.
+    private var deadline: UInt64 = 0
+    /// An octet of the head that `readHead` reads has arrived.
+    private var headHasBegun = false
+    private var stage = Stage.betweenRequests
+    /// What the handler threw.
+    private var failure: HTTPError?
     private var isIdle = false
     private var keepsAlive = true
     /// True if the client may still be sending what nobody will read.
@@ -54,80 +61,151 @@ public final class HTTPServerConnection<Transport: HTTPTransport>: @unchecked Se
         return transport.withReceived(body)
     }
 
+    // MARK: The life
+
+    /// Where the connection stands between two steps.
+    private enum Stage {
+        case betweenRequests
+        /// The head of a request was read.
+        case headRead
+        case handled
+        case closed
+    }
+
+    /// What comes next.
+    private enum Step {
+        /// Call the handler.
+        case handle
+        /// Wait for a request; none has begun.
+        case pause
+        /// What takes longer than it should: `attend`.
+        case attend
+        case end
+    }
+
+    /// Steps until the connection ends. A task is split at each `await`, and what stands between
+    /// two of them is there once for each; so that is little.
     nonisolated(nonsending) func serve() async {
-        while keepsAlive {
-            headIsCopied = false
-            let deadline = transport.now &+ service.timeouts.idle
-            if transport.receivedCount == 0 {
-                isIdle = true
-                await transport.pause(until: deadline)
-                isIdle = false
+        while true {
+            switch nextStep() {
+            case .handle:
+                do throws(HTTPError) {
+                    try await service.handler(
+                        HTTPServerRequest(connection: self, serial: serial),
+                        HTTPServerResponse(connection: self, serial: serial))
+                } catch {
+                    failure = error
+                }
+            case .pause: await transport.pause(until: deadline)
+            case .attend: await attend()
+            case .end: return
             }
-            if !parseInPlace() {
-                guard await readHead(idleUntil: deadline) else { break }
-            }
-            begin()
-            do throws(HTTPError) {
-                try await service.handler(
-                    HTTPServerRequest(connection: self, serial: serial),
-                    HTTPServerResponse(connection: self, serial: serial))
-            } catch {
-                await answer(error)
-            }
-            if !completeAtOnce() { await complete() }
         }
-        await close()
+    }
+
+    /// The straight line: one request done at once, the next one's head there as a whole.
+    @inline(never) @_optimize(speed)
+    private func nextStep() -> Step {
+        if stage == .handled {
+            guard completeAtOnce() else { return .attend }
+            stage = .betweenRequests
+        }
+        if stage == .betweenRequests {
+            guard keepsAlive else { return .attend }
+            if transport.receivedCount == 0 {
+                guard !isIdle, transport.awaitsOctets else { return .attend }
+                isIdle = true
+                deadline = transport.now &+ service.timeouts.idle
+                return .pause
+            }
+            isIdle = false
+            headIsCopied = false
+            guard parseInPlace() else { return .attend }
+        }
+        guard stage != .closed else { return .end }
+        begin()
+        stage = .handled
+        return .handle
+    }
+
+    /// Everything else: a head in pieces or refused, a handler that failed or left something over,
+    /// the end.
+    @inline(never)
+    nonisolated(nonsending) private func attend() async {
+        if stage == .handled {
+            if let failure {
+                self.failure = nil
+                await answer(failure)
+            }
+            await complete()
+            stage = .betweenRequests
+        } else if keepsAlive, await readHead() {
+            stage = .headRead
+        } else {
+            await close()
+            stage = .closed
+        }
     }
 
     // MARK: Reading a head
 
-    /// The straight line: a whole head is there. False if not, or if it is refused; nothing was
-    /// consumed then.
+    /// False if no whole head is there, or if it is to be refused; nothing was consumed then.
     @inline(__always) private func parseInPlace() -> Bool {
-        guard transport.receivedCount > 0 else { return false }
         parser = RequestParser()
         return transport.withReceived { parser.parse($0, limits: service.limits) } == .complete
     }
 
     /// Reads the next request's head, however it arrives; false if there will be none.
     @inline(never)
-    nonisolated(nonsending)
-        private func readHead(idleUntil idleDeadline: UInt64) async -> Bool
-    {
-        var deadline = idleDeadline
-        var hasBegun = false
-        while true {
-            while transport.receivedCount > 0 {
-                if !hasBegun {
-                    hasBegun = true
-                    deadline = transport.now &+ service.timeouts.head
-                    if parseInPlace() { return true }
-                    headIsCopied = true
-                    headCopy.removeAll()
-                    parser = RequestParser()
+    nonisolated(nonsending) private func readHead() async -> Bool {
+        headHasBegun = false
+        headIsCopied = false
+        if !isIdle { deadline = transport.now &+ service.timeouts.idle }
+        var refusal: HTTPStatus?
+        repeat {
+            switch takeHead() {
+            case .complete: return true
+            case .failed(let status): refusal = status
+            case .needsMore:
+                if !headHasBegun, service.isStopping { return false }
+                isIdle = !headHasBegun
+                do throws(Transport.Failure) {
+                    let more = try await transport.waitUntilReadable(until: deadline)
+                    if !more {
+                        guard headHasBegun else { return false }
+                        refusal = .badRequest
+                    }
+                } catch {
+                    guard Transport.isTimeout(error), headHasBegun else { return false }
+                    refusal = .requestTimeout
                 }
-                switch copyAndParse() {
-                case .complete: return true
-                case .failed(let status): return await refuse(status)
-                case .needsMore: break
-                }
+                isIdle = false
             }
-            if !hasBegun {
-                if service.isStopping { return false }
-                headCopy.shrink(above: 1024)
-                fields.shrink(above: 1024)
+        } while refusal == nil
+        if let refusal { await refuse(refusal) }
+        return false
+    }
+
+    /// The part of `readHead` that does not wait.
+    @inline(never)
+    private func takeHead() -> RequestParser.Outcome {
+        while transport.receivedCount > 0 {
+            if !headHasBegun {
+                headHasBegun = true
+                deadline = transport.now &+ service.timeouts.head
+                if parseInPlace() { return .complete }
+                headIsCopied = true
+                headCopy.removeAll()
+                parser = RequestParser()
             }
-            isIdle = !hasBegun
-            defer { isIdle = false }
-            do throws(Transport.Failure) {
-                guard try await transport.waitUntilReadable(until: deadline) else {
-                    return hasBegun ? await refuse(.badRequest) : false
-                }
-            } catch {
-                guard Transport.isTimeout(error), hasBegun else { return false }
-                return await refuse(.requestTimeout)
-            }
+            let outcome = copyAndParse()
+            if outcome != .needsMore { return outcome }
         }
+        if !headHasBegun {
+            headCopy.shrink(above: 1024)
+            fields.shrink(above: 1024)
+        }
+        return .needsMore
     }
 
     /// Moves received octets behind the part of the head that is kept, and parses on.
@@ -164,7 +242,9 @@ public final class HTTPServerConnection<Transport: HTTPTransport>: @unchecked Se
     /// After the handler: there must be a whole answer, and nothing left of the request. False if
     /// `complete` has to see to that.
     @inline(__always) private func completeAtOnce() -> Bool {
-        guard response.phase == .finished, !headIsCopied, case .none = body else { return false }
+        guard failure == nil, response.phase == .finished, !headIsCopied, case .none = body else {
+            return false
+        }
         transport.consume(head.length)
         serial &+= 1
         return true
@@ -246,8 +326,8 @@ public final class HTTPServerConnection<Transport: HTTPTransport>: @unchecked Se
         await sendWhole(text.octets, contentType: "text/plain")
     }
 
-    /// Refuses a request whose head is not acceptable: an answer, then the end. Always false.
-    nonisolated(nonsending) private func refuse(_ status: HTTPStatus) async -> Bool {
+    /// Refuses a request whose head is not acceptable: an answer, then the end.
+    nonisolated(nonsending) private func refuse(_ status: HTTPStatus) async {
         serial &+= 1
         response = ResponseState()
         // The method may not be known; an answer with content is what most clients show.
@@ -255,7 +335,6 @@ public final class HTTPServerConnection<Transport: HTTPTransport>: @unchecked Se
         body = .none
         closeAfterwards(lingering: true)
         await answerPlainly(status)
-        return false
     }
 
     // MARK: The end

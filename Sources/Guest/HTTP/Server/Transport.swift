@@ -17,8 +17,10 @@ public protocol HTTPTransport: AnyObject, Sendable {
     func consume(_ count: Int)
     /// Takes as many of the octets as there is room for, and tells how many.
     func send(_ bytes: RawSpan) -> Int
-    /// Waits once, until something happens on the receiving side, or longer than is told: what
-    /// comes of it, `waitUntilReadable` knows. Called with nothing received.
+    /// True if nothing is received and more may come: `pause` makes sense.
+    var awaitsOctets: Bool { get }
+    /// Waits once, until something happens on the receiving side or `deadline` passes: which of
+    /// them, `waitUntilReadable` knows.
     nonisolated(nonsending) func pause(until deadline: UInt64) async
     /// Waits until octets are there; false at the end of the stream.
     nonisolated(nonsending)

@@ -220,13 +220,21 @@ public struct NetworkInterface<Device: NetworkDevice & ~Copyable>: ~Copyable {
                 statistics.droppedQueueFull &+= 1
             }
         }
-        waiting.removeAll { $0.neighbour == neighbour }
+        forgetWaiting(for: neighbour)
+    }
+
+    @inline(never) private mutating func forgetWaiting(for neighbour: IPv4Address) {
+        var kept: [WaitingPacket] = []
+        for index in waiting.indices where waiting[index].neighbour != neighbour {
+            kept.append(waiting[index])
+        }
+        waiting = kept
     }
 
     /// Drops the packets that waited for a neighbour that does not answer.
     mutating func dropWaiting(for neighbour: IPv4Address) {
         let before = waiting.count
-        waiting.removeAll { $0.neighbour == neighbour }
+        forgetWaiting(for: neighbour)
         statistics.droppedUnreachable &+= UInt64(before - waiting.count)
     }
 
@@ -275,14 +283,27 @@ struct OutgoingPacket {
     var identification: UInt16
 
     /// Writes header, payload and checksum to a span of just the right length.
+    ///
+    /// What surrounds `fill` are functions of their own: the compiler makes a copy of this one for
+    /// each closure.
     @_lifetime(bytes: copy bytes)
     func write(into bytes: inout MutableRawSpan, _ fill: (inout MutableRawSpan) -> Void) {
-        let total = IPv4Header.length + length
-        IPv4Header.write(
-            into: &bytes, at: 0, totalLength: total, protocolNumber: protocolNumber, from: source,
-            to: destination, identification: identification, fragment: 0)
-        var payload = bytes._mutatingExtracting(IPv4Header.length..<total)
+        writeHeader(into: &bytes)
+        var payload = bytes._mutatingExtracting(IPv4Header.length..<IPv4Header.length + length)
         fill(&payload)
+        if checksumOffset != nil { writeChecksum(into: &payload) }
+    }
+
+    @inline(never) @_lifetime(bytes: copy bytes)
+    private func writeHeader(into bytes: inout MutableRawSpan) {
+        IPv4Header.write(
+            into: &bytes, at: 0, totalLength: IPv4Header.length + length,
+            protocolNumber: protocolNumber, from: source, to: destination,
+            identification: identification, fragment: 0)
+    }
+
+    @inline(never) @_lifetime(payload: copy payload)
+    private func writeChecksum(into payload: inout MutableRawSpan) {
         guard let checksumOffset else { return }
         var sum = InternetChecksum()
         sum.addPseudoHeader(

@@ -25,6 +25,18 @@ struct UDP: ~Copyable {
     private var random: UInt64
     /// Datagrams lost because a queue was full.
     private(set) var overflows: UInt64 = 0
+    /// What is done for sockets; nil before there is one. Called this way, because an image whose
+    /// application has none then holds none of it.
+    private var service: Service?
+
+    private struct Service {
+        var deliver:
+            (inout UDP, RawSpan, _ port: UInt16, _ local: IPv4Address, _ remote: SocketAddress)
+                -> Bool
+        var deliverError:
+            (inout UDP, _ port: UInt16, _ local: IPv4Address, _ remote: SocketAddress) -> Void
+        var nextEvent: (inout UDP) -> UDPEvent?
+    }
 
     init(configuration: UDPConfiguration, secret: UInt64) {
         self.configuration = configuration
@@ -40,6 +52,10 @@ struct UDP: ~Copyable {
 
     /// Opens a socket on `port`; 0 picks a free one.
     mutating func bind(address: IPv4Address?, port: UInt16) throws(UDPError) -> UDPSocketID {
+        service = Service(
+            deliver: { $0.deliverToSocket($1, to: $2, at: $3, from: $4) },
+            deliverError: { $0.deliverErrorToSocket(port: $1, at: $2, remote: $3) },
+            nextEvent: { $0.takeEvent() })
         var port = port
         if port == 0 {
             port = try ephemeralPort(address)
@@ -103,7 +119,9 @@ struct UDP: ~Copyable {
 
     @inline(__always) var hasEvents: Bool { !events.isEmpty }
 
-    mutating func nextEvent() -> UDPEvent? {
+    mutating func nextEvent() -> UDPEvent? { service?.nextEvent(&self) }
+
+    private mutating func takeEvent() -> UDPEvent? {
         while nextEventIndex < events.count {
             let id = events[nextEventIndex]
             nextEventIndex += 1
@@ -123,6 +141,12 @@ struct UDP: ~Copyable {
     mutating func deliver(
         _ payload: RawSpan, to port: UInt16, at local: IPv4Address, from remote: SocketAddress
     ) -> Bool {
+        service?.deliver(&self, payload, port, local, remote) ?? false
+    }
+
+    private mutating func deliverToSocket(
+        _ payload: RawSpan, to port: UInt16, at local: IPv4Address, from remote: SocketAddress
+    ) -> Bool {
         guard let index = socket(port: port, address: local) else { return false }
         let endpoints = UDPEndpoints(remote: remote, local: IPAddress(local))
         if sockets[index].queue.append(payload, endpoints: endpoints) {
@@ -135,6 +159,12 @@ struct UDP: ~Copyable {
 
     /// Takes a report that a datagram of ours could not be delivered.
     mutating func deliverError(port: UInt16, at local: IPv4Address, remote: SocketAddress) {
+        service?.deliverError(&self, port, local, remote)
+    }
+
+    private mutating func deliverErrorToSocket(
+        port: UInt16, at local: IPv4Address, remote: SocketAddress
+    ) {
         guard let index = socket(port: port, address: local) else { return }
         sockets[index].unreachable = remote
         announce(index)

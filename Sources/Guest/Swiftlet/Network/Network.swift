@@ -153,8 +153,7 @@ import SwiftletVirtio
             case .tcp(.writable(let id)), .tcp(.connected(let id)):
                 wake(writer: id)
             case .tcp(.closed(let id)):
-                wake(reader: id)
-                wake(writer: id)
+                wakeAll(id)
             case .udp(.readable(let id)):
                 Network.wake(&datagramWaiters, id.slot)
             case .addressChanged:
@@ -167,6 +166,7 @@ import SwiftletVirtio
 
         // MARK: Waiting
 
+        @inline(never)
         private static func wake(_ waiters: inout [WaitID], _ slot: Int) {
             guard slot < waiters.count, !waiters[slot].isNone else { return }
             let wait = waiters[slot]
@@ -185,6 +185,7 @@ import SwiftletVirtio
             Waits.wake(connectionPlaces[id.slot].reader)
         }
 
+        @inline(never)
         private func wake(writer id: TCPConnectionID) {
             guard id.slot < connectionPlaces.count else { return }
             Waits.wake(connectionPlaces[id.slot].writer)
@@ -216,7 +217,8 @@ import SwiftletVirtio
             return connectionPlaces[id.slot].writer
         }
 
-        /// Ends the waits of a connection that this side closes.
+        /// Ends the waits of a connection that is over.
+        @inline(never)
         func wakeAll(_ id: TCPConnectionID) {
             wake(reader: id)
             wake(writer: id)

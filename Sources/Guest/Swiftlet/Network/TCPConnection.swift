@@ -71,14 +71,20 @@ import _Concurrency
             }
         }
 
-        /// Waits until something happens on the receiving side, or until `deadline`. Returns at
-        /// once if the stream has ended. Cancellation does not end it.
+        /// True if nothing is received and more may come.
+        @inline(__always)
+        public var awaitsOctets: Bool {
+            if case .nothing = network.stack.readiness(handle) { return true }
+            return false
+        }
+
+        /// Waits until something happens on the receiving side, or until `deadline`. Only while
+        /// `awaitsOctets`. Cancellation does not end it.
         @inline(__always)
         nonisolated(nonsending)
             public func pause(until deadline: UInt64) async
         {
-            guard case .nothing = network.stack.readiness(handle) else { return }
-            _ = await Waits.wait(at: network.readerPlace(id), until: deadline)
+            await Waits.suspend(at: network.readerPlace(id), until: deadline)
         }
 
         /// True: octets wait. False: no more will come. Nil: not yet known.
