@@ -12,7 +12,9 @@ public struct OctetBuffer {
 
     /// What was appended.
     public var octets: RawSpan {
-        @_lifetime(borrow self) get { storage.span.bytes.extracting(first: count) }
+        @inline(__always) @_lifetime(borrow self) get {
+            storage.span.bytes.extracting(first: count)
+        }
     }
 
     /// Shows what was appended: for buffers that are stored in an object.
@@ -33,15 +35,15 @@ public struct OctetBuffer {
 
     @inline(never) private mutating func grow(by more: Int) {
         var larger = [UInt8](repeating: 0, count: max(256, (count &+ more) &* 2))
-        var target = larger.mutableSpan
+        var span = larger.mutableSpan
+        var target = span.mutableBytes
         Self.copy(storage.span.bytes.extracting(first: count), to: &target, at: 0)
         storage = larger
     }
 
     /// Copies by words; the last one overlaps its neighbour, so that no tail is left over.
     @inline(__always)
-    private static func copy(_ bytes: RawSpan, to target: inout MutableSpan<UInt8>, at start: Int) {
-        var raw = target.mutableBytes
+    private static func copy(_ bytes: RawSpan, to raw: inout MutableRawSpan, at start: Int) {
         let size = bytes.byteCount
         if size >= 8 {
             var index = 0
@@ -73,7 +75,8 @@ public struct OctetBuffer {
     @inline(__always) mutating func appendInline(_ bytes: RawSpan) {
         if room < bytes.byteCount { grow(by: bytes.byteCount) }
         let start = count
-        var target = storage.mutableSpan
+        var span = storage.mutableSpan
+        var target = span.mutableBytes
         Self.copy(bytes, to: &target, at: start)
         count &+= bytes.byteCount
     }
@@ -88,16 +91,58 @@ public struct OctetBuffer {
         count &+= 1
     }
 
-    /// The number in decimal.
-    public mutating func append(decimal value: UInt64) {
-        if value < 10 { return append(octet: 0x30 &+ UInt8(truncatingIfNeeded: value)) }
-        if room < 20 { grow(by: 20) }
+    /// The end of a response's head, and its content if that fits: `length` in decimal, an empty
+    /// line, `content`. One look at the storage for all of it: every small response ends so.
+    ///
+    /// - Returns: false if the content was too long; the head is there all the same.
+    @_optimize(speed)
+    mutating func appendEnd(length: UInt64, content: RawSpan) -> Bool {
+        if room < 24 { grow(by: 24) }
+        let fits = content.byteCount <= room &- 24
+        var index = count
+        var raw = storage.mutableSpan
+        var target = raw.mutableBytes
+        if length < 10 {
+            target.storeBytes(
+                of: 0x30 &+ UInt8(truncatingIfNeeded: length), toByteOffset: index, as: UInt8.self)
+            index &+= 1
+        } else {
+            index &+= Self.digits(of: length)
+            var place = index
+            var rest = length
+            repeat {
+                place &-= 1
+                target.storeBytes(
+                    of: 0x30 &+ UInt8(truncatingIfNeeded: rest % 10), toByteOffset: place,
+                    as: UInt8.self)
+                rest /= 10
+            } while rest > 0
+        }
+        target.storeBytes(of: 0x0A0D_0A0D, toByteOffset: index, as: UInt32.self)
+        index &+= 4
+        if fits {
+            Self.copy(content, to: &target, at: index)
+            index &+= content.byteCount
+        }
+        count = index
+        return fits
+    }
+
+    private static func digits(of value: UInt64) -> Int {
         var digits = 1
         var bound = value
         while bound >= 10 {
             bound /= 10
             digits &+= 1
         }
+        return digits
+    }
+
+    /// The number in decimal.
+    public mutating func append(decimal value: UInt64) {
+        if value < 10 { return append(octet: 0x30 &+ UInt8(truncatingIfNeeded: value)) }
+        if room < 20 { grow(by: 20) }
+        var digits = Self.digits(of: value)
         var index = count &+ digits
         count = index
         var rest = value

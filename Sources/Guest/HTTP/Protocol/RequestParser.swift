@@ -79,7 +79,7 @@ public struct RequestParser: Sendable {
 
     // MARK: The request line (RFC 9112 §3)
 
-    @inline(__always)
+    @_transparent
     private mutating func parseRequestLine(_ bytes: RawSpan, limit: Int) -> Step {
         var index = position
         if bytes.halfWord(position) == 0x2054_4547 {

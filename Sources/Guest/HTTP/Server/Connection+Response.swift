@@ -98,19 +98,14 @@ extension HTTPServerConnection {
         if head.method == .get, fields.count == 0, response.status == .ok, !announcesClose,
             head.minorVersion > 0, case .none = body, contentType.utf8CodeUnitCount > 0
         {
-            service.writePlainHead(
-                transport, contentType: contentType, length: UInt64(content.byteCount))
+            response.contentIsApart = !service.writePlain(
+                transport, contentType: contentType, content: content)
         } else {
             writeHead(.length(UInt64(content.byteCount)), contentType: contentType)
-        }
-        response.contentIsApart = false
-        if !response.omitsContent {
             // Small content goes out with its head in one copy.
-            if content.byteCount <= service.scratch.room {
-                service.scratch.appendInline(content)
-            } else {
-                response.contentIsApart = true
-            }
+            response.contentIsApart =
+                !response.omitsContent && content.byteCount > service.scratch.room
+            if !response.omitsContent, !response.contentIsApart { service.scratch.append(content) }
         }
         let sent = service.scratch.withOctets { transport.send($0) }
         return sent == service.scratch.count && !response.contentIsApart ? -1 : sent

@@ -72,10 +72,14 @@ public final class HTTPService<Transport: HTTPTransport>: @unchecked Sendable {
         scratch.removeAll()
     }
 
-    /// Writes the head of a plain 200 on a connection that stays open. All such responses begin
-    /// alike for a while, so the beginning is left standing in the scratch buffer.
+    /// Writes a plain 200 on a connection that stays open. All such responses begin alike for a
+    /// while, so the beginning is left standing in the scratch buffer.
+    ///
+    /// - Returns: false if the content is too long for the buffer; the head is there.
     @inline(__always)
-    func writePlainHead(_ transport: Transport, contentType: StaticString, length: UInt64) {
+    func writePlain(
+        _ transport: Transport, contentType: StaticString, content: RawSpan
+    ) -> Bool {
         // The same literal has the same address.
         if prefixCount > 0, contentType.utf8Start == prefixType.utf8Start,
             transport.now < dateExpires
@@ -84,8 +88,7 @@ public final class HTTPService<Transport: HTTPTransport>: @unchecked Sendable {
         } else {
             writePrefix(transport, contentType: contentType)
         }
-        scratch.append(decimal: length)
-        scratch.appendInline(("\r\n\r\n" as StaticString).octets)
+        return scratch.appendEnd(length: UInt64(content.byteCount), content: content)
     }
 
     @inline(never) private func writePrefix(_ transport: Transport, contentType: StaticString) {

@@ -43,6 +43,18 @@ extension NetworkInterface: SegmentOutput where Device: ~Copyable {
             from: source, to: destination, hardware: hardware, length: length, fill)
     }
 
+    @inline(never)
+    public mutating func sendSegment(
+        from: IPAddress, to: IPAddress, _ segment: RawSpan
+    ) -> Bool {
+        guard let source = from.v4, let destination = to.v4 else { return true }
+        let result = sendPacket(
+            protocolNumber: IPProtocol.tcp, from: source, to: destination,
+            length: segment.byteCount, checksumOffset: Self.checksumOffset
+        ) { $0.copy(segment, to: 0) }
+        return result != .busy
+    }
+
     public func maximumSegment(to: IPAddress) -> Int {
         guard let destination = to.v4 else { return linkMTU - IPv4Header.length }
         return mtu(to: destination) - IPv4Header.length

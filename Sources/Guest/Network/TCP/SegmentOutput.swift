@@ -12,7 +12,21 @@ public protocol SegmentOutput: ~Copyable {
         from: IPAddress, to: IPAddress, length: Int, fill: (inout MutableRawSpan) -> Void
     ) -> Bool
 
+    /// Sends a segment that is there as a whole, but for its checksum. It is not data: where the
+    /// implementer makes two ways of it, this is the small one, and the other the fast one.
+    ///
+    /// - Returns: as above.
+    mutating func sendSegment(from: IPAddress, to: IPAddress, _ segment: RawSpan) -> Bool
+
     /// Octets of TCP header and payload that fit into one packet towards `to` (the MTU less the IP
     /// header).
     func maximumSegment(to: IPAddress) -> Int
+}
+
+extension SegmentOutput where Self: ~Copyable {
+    public mutating func sendSegment(
+        from: IPAddress, to: IPAddress, _ segment: RawSpan
+    ) -> Bool {
+        sendSegment(from: from, to: to, length: segment.byteCount) { $0.copy(segment, to: 0) }
+    }
 }

@@ -46,10 +46,16 @@ extension TCPControlBlock {
         // A window update of its own only when the offered window has sunk to half, and two
         // segments more would fit: else the next acknowledgement tells it.
         let offered = max(rcvEdge - rcvNxt, 0)
-        if offered <= receiveLimit >> 1, windowGain(context) >= min(receiveLimit >> 1, 2 &* mss) {
-            flags.insert(.ackNow)
-            transmit(&context, now: now, output: &output)
-        }
+        if offered <= receiveLimit >> 1 { tellWindow(&context, now: now, output: &output) }
+    }
+
+    @inline(never)
+    private mutating func tellWindow(
+        _ context: inout TCPContext, now: Instant, output: inout some SegmentOutput & ~Copyable
+    ) {
+        guard windowGain(context) >= min(receiveLimit >> 1, 2 &* mss) else { return }
+        flags.insert(.ackNow)
+        transmit(&context, now: now, output: &output)
     }
 
     /// A window's worth was consumed: twice as much may come at once.

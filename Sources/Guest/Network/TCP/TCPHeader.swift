@@ -89,9 +89,13 @@ struct TCPHeader: Equatable, Sendable {
         _ tuple: TCPTuple, _ options: TCPSynOptions = TCPSynOptions(),
         output: inout some SegmentOutput & ~Copyable
     ) -> Bool {
-        output.sendSegment(from: tuple.local, to: tuple.remote, length: length) { segment in
-            write(into: &segment)
-            options.write(into: &segment)
-        }
+        // A header has sixty octets at most (RFC 9293 §3.1).
+        var storage = InlineArray<60, UInt8>(repeating: 0)
+        var octets = storage.mutableSpan
+        var segment = octets.mutableBytes
+        write(into: &segment)
+        options.write(into: &segment)
+        return output.sendSegment(
+            from: tuple.local, to: tuple.remote, segment.bytes.extracting(first: length))
     }
 }

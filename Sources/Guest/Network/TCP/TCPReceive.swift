@@ -5,7 +5,7 @@ extension TCPControlBlock {
     /// It is read only as far as that takes; `segment` has at least twenty octets.
     ///
     /// - Returns: false if it is not; nothing was done.
-    @inline(__always) @_optimize(speed)
+    @_transparent
     mutating func receivePredicted(
         _ segment: RawSpan, _ context: inout TCPContext, now: Instant,
         output: inout some SegmentOutput & ~Copyable
