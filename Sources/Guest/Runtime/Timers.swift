@@ -75,8 +75,10 @@ enum Timers {
         let larger = UnsafeMutablePointer<Timer>.allocate(capacity: Int(count))
         let largerHeap = UnsafeMutablePointer<Int32>.allocate(capacity: Int(count))
         if let timers, let heap {
-            larger.moveInitialize(from: timers, count: Int(capacity))
-            largerHeap.moveInitialize(from: heap, count: heapCount)
+            UnsafeMutableRawPointer(larger).copyMemory(
+                from: timers, byteCount: Int(capacity) * MemoryLayout<Timer>.stride)
+            UnsafeMutableRawPointer(largerHeap).copyMemory(
+                from: heap, byteCount: heapCount * MemoryLayout<Int32>.stride)
             timers.deallocate()
             heap.deallocate()
         }

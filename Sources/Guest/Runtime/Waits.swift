@@ -13,7 +13,7 @@ import _Concurrency
     }
 
     /// Names one wait. One that has ended is recognised, and waking it does nothing.
-    public struct WaitID: Equatable, Sendable {
+    public struct WaitID: Equatable, Sendable, BitwiseCopyable {
         fileprivate var place: Int32
         fileprivate var generation: UInt32
 
@@ -25,7 +25,7 @@ import _Concurrency
 
     /// A place to wait at, one task at a time, as often as wanted: for what is waited for again and
     /// again, like the next request of a connection. It lives as long as the machine.
-    public struct WaitPlace: Equatable, Sendable {
+    public struct WaitPlace: Equatable, Sendable, BitwiseCopyable {
         fileprivate var index: Int32
 
         public static var none: WaitPlace { WaitPlace(index: -1) }
@@ -207,7 +207,8 @@ import _Concurrency
             let count = max(placeCount * 2, 16)
             let larger = UnsafeMutablePointer<Place>.allocate(capacity: Int(count))
             if let places {
-                larger.moveInitialize(from: places, count: Int(placeCount))
+                UnsafeMutableRawPointer(larger).copyMemory(
+                    from: places, byteCount: Int(placeCount) * MemoryLayout<Place>.stride)
                 places.deallocate()
             }
             var index = count

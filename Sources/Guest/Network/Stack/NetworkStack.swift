@@ -185,7 +185,7 @@ public struct NetworkStack<Device: NetworkDevice & ~Copyable>: ~Copyable {
         }
     }
 
-    private mutating func announce(_ address: IPv4Address, as sender: IPv4Address) {
+    @inline(never) private mutating func announce(_ address: IPv4Address, as sender: IPv4Address) {
         let packet = ARPPacket(
             .request, senderHardware: interface.hardwareAddress, sender: sender, targetHardware: 0,
             target: address)

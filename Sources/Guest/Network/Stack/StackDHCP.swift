@@ -13,7 +13,7 @@ extension NetworkStack where Device: ~Copyable {
         }
     }
 
-    private mutating func send(_ message: DHCPTransmission) {
+    @inline(never) private mutating func send(_ message: DHCPTransmission) {
         let length = UDP.headerLength + DHCPTransmission.length
         let hardwareAddress = dhcp.hardwareAddress
         let hostName = dhcp.hostName

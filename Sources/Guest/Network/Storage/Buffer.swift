@@ -32,7 +32,9 @@ struct Buffer<Element: BitwiseCopyable>: ~Copyable {
         let new = UnsafeMutablePointer<Element>.allocate(capacity: max(newCount, 1))
         let kept = min(count, newCount)
         if let storage {
-            new.update(from: storage, count: kept)
+            // By octets: one memory copy for all types, instead of a loop for each.
+            UnsafeMutableRawPointer(new).copyMemory(
+                from: storage, byteCount: kept &* MemoryLayout<Element>.stride)
             storage.deallocate()
         }
         if newCount > kept {
@@ -94,7 +96,8 @@ struct PooledList<Element: BitwiseCopyable>: ~Copyable {
             storage = block
             shift = UInt8(truncatingIfNeeded: newShift)
         }
-        (elements + index + 1).update(from: elements + index, count: count - index)
+        UnsafeMutableRawPointer(elements + index + 1).copyMemory(
+            from: elements + index, byteCount: (count - index) * stride)
         (elements + index).initialize(to: element)
         length &+= 1
         return true
@@ -104,8 +107,9 @@ struct PooledList<Element: BitwiseCopyable>: ~Copyable {
     mutating func remove(_ range: Range<Int>, into pool: inout BlockPool) {
         precondition(range.lowerBound >= 0 && range.upperBound <= count)
         guard !range.isEmpty else { return }
-        (elements + range.lowerBound).update(
-            from: elements + range.upperBound, count: count - range.upperBound)
+        UnsafeMutableRawPointer(elements + range.lowerBound).copyMemory(
+            from: elements + range.upperBound,
+            byteCount: (count - range.upperBound) * MemoryLayout<Element>.stride)
         length &-= UInt16(truncatingIfNeeded: range.count)
         if length == 0 { clear(into: &pool) }
     }

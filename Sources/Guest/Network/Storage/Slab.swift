@@ -165,7 +165,9 @@ struct Slab<Element: ~Copyable>: ~Copyable {
         let new = UnsafeMutablePointer<UnsafeMutableRawPointer?>.allocate(capacity: newCount)
         new.initialize(repeating: nil, count: newCount)
         if let old = directory {
-            new.update(from: old, count: directoryCount)
+            UnsafeMutableRawPointer(new).copyMemory(
+                from: old, byteCount: directoryCount * MemoryLayout<UnsafeMutableRawPointer?>.stride
+            )
             old.deallocate()
         }
         directory = new

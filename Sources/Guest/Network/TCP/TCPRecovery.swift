@@ -62,7 +62,9 @@ extension TCPControlBlock {
             else { return true }
             if flags.contains(.finSent), lost.start + (length &+ 1) == sndNxt { length &+= 1 }
             guard
-                retransmit(at: lost.start, length: length, &context, now: now, output: &output)
+                retransmit(
+                    at: lost.start, length: length, &context, now: now,
+                    output: &output)
             else { return false }
             flags.remove(.retransmitFirst)
             retransmitMark = sndNxt
@@ -86,7 +88,8 @@ extension TCPControlBlock {
         flags.remove(.timing)  // Karn: RFC 6298 §3
         guard
             emit(
-                bits, at: start, offset: payload > 0 ? offset : 0, length: payload, &context,
+                bits, at: start, offset: payload > 0 ? offset : 0, length: payload, sackRanges: 0,
+                &context,
                 now: now, output: &output)
         else { return false }
         retransmissions &+= 1

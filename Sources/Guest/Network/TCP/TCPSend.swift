@@ -6,12 +6,52 @@ extension TCPControlBlock {
     mutating func transmit(
         _ context: inout TCPContext, now: Instant, output: inout some SegmentOutput & ~Copyable
     ) {
+        if mayAnswerAtOnce(context, now) {
+            return answer(&context, now: now, output: &output)
+        }
         if maySend, recovery != .none || sendRing.count > inFlight || finIsDue {
             let idle = inFlight == 0
             sendAllowed(&context, now: now, output: &output)
             armRetransmission(&context, now: now, wasIdle: idle)
         }
         if flags.contains(.ackNow) { sendAcknowledgment(&context, now: now, output: &output) }
+    }
+
+    /// True if all that there is to do is to send the whole of a small message, with nothing in
+    /// flight before it: an answer to a request, most of the time.
+    @inline(__always)
+    private func mayAnswerAtOnce(_ context: borrowing TCPContext, _ now: Instant) -> Bool {
+        let count = sendRing.count
+        return sndNxt == sndUna && count > 0 && count <= mss && count <= sndWnd
+            && count <= congestion.window && state == .established && recovery == .none
+            && !flags.contains(.finQueued)
+            // After a longer silence the congestion window shrinks first.
+            && now.since(lastSentAt) <= context.configuration.minimumRetransmissionNanoseconds
+    }
+
+    /// What the loop of `sendAllowed` and `armRetransmission` come to in that case.
+    @inline(__always)
+    private mutating func answer(
+        _ context: inout TCPContext, now: Instant, output: inout some SegmentOutput & ~Copyable
+    ) {
+        let count = sendRing.count
+        guard
+            emit(
+                [.ack, .psh], at: sndNxt, offset: 0, length: count, sackRanges: 0, &context,
+                now: now, output: &output)
+        else { return }
+        sndNxt += count
+        flags.remove(.probed)
+        if !flags.contains(.timing) {
+            flags.insert(.timing)
+            timedSequence = sndNxt
+            timedAt = now
+        }
+        roundTrip.backoff = 0
+        attempts = 0
+        progressAt = now
+        retransmitAt = now.advanced(by: roundTrip.timeout(context.configuration)).nanoseconds
+        context.timers.arm(Int(id.index), retransmitAt)
     }
 
     /// True if the FIN is queued and was never sent.
@@ -52,8 +92,8 @@ extension TCPControlBlock {
             if sendsFin { bits.insert(.fin) }
             guard
                 emit(
-                    bits, at: sndNxt, offset: offset, length: length, &context, now: now,
-                    output: &output)
+                    bits, at: sndNxt, offset: offset, length: length, sackRanges: 0, &context,
+                    now: now, output: &output)
             else { return }
             let span = length &+ (sendsFin ? 1 : 0)
             if sendsFin { flags.insert(.finSent) }
@@ -77,7 +117,7 @@ extension TCPControlBlock {
     @inline(never) @_optimize(speed)
     mutating func emit(
         _ bits: TCPFlags, at sequence: SequenceNumber, offset: Int, length: Int,
-        sackRanges: Int = 0, _ context: inout TCPContext, now: Instant,
+        sackRanges: Int, _ context: inout TCPContext, now: Instant,
         output: inout some SegmentOutput & ~Copyable
     ) -> Bool {
         let headerLength = TCPHeader.minimumLength &+ (sackRanges == 0 ? 0 : 4 &+ 8 &* sackRanges)

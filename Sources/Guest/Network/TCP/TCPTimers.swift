@@ -80,7 +80,8 @@ extension TCPControlBlock {
             guard flags.contains(.finQueued), !flags.contains(.finSent) else { return }
             guard
                 emit(
-                    [.ack, .fin], at: sndNxt, offset: 0, length: 0, &context, now: now,
+                    [.ack, .fin], at: sndNxt, offset: 0, length: 0, sackRanges: 0, &context,
+                    now: now,
                     output: &output)
             else { return }
             flags.insert(.finSent)
@@ -89,7 +90,9 @@ extension TCPControlBlock {
         }
         let length = min(max(sndWnd, 1), mss, sendRing.count)
         guard
-            emit(.ack, at: sndNxt, offset: 0, length: length, &context, now: now, output: &output)
+            emit(
+                .ack, at: sndNxt, offset: 0, length: length, sackRanges: 0, &context, now: now,
+                output: &output)
         else { return }
         if sndWnd > 0 { sndNxt += length } else { flags.insert(.probed) }
     }
@@ -146,7 +149,8 @@ extension TCPControlBlock {
         }
         keepaliveProbesSent &+= 1
         _ = emit(
-            .ack, at: sndNxt + -1, offset: 0, length: 0, &context, now: now, output: &output)
+            .ack, at: sndNxt + -1, offset: 0, length: 0, sackRanges: 0, &context, now: now,
+            output: &output)
         lifeAt =
             now.advanced(by: context.configuration.keepaliveIntervalNanoseconds).nanoseconds
     }

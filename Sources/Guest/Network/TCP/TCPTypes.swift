@@ -2,7 +2,7 @@
 
 /// Names one connection. It stays valid until `release`; afterwards every call with it is a no-op,
 /// even when the place in the table has been used again.
-public struct TCPConnectionID: Hashable, Sendable {
+public struct TCPConnectionID: Hashable, Sendable, BitwiseCopyable {
     @usableFromInline let index: UInt32
     @usableFromInline let generation: UInt32
 

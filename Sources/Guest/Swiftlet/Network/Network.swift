@@ -11,7 +11,7 @@ import SwiftletVirtio
     /// One network card and its stack, polled by the event loop. Made when the first socket is.
     final class Network: EventSource {
         /// Where a connection's tasks wait; the table is indexed by the connection's slot.
-        struct WaitPlaces {
+        struct WaitPlaces: BitwiseCopyable {
             var reader = WaitPlace.none
             var writer = WaitPlace.none
         }
@@ -33,8 +33,8 @@ import SwiftletVirtio
         /// Counts the turns of the event loop.
         private(set) var turn: UInt64 = 1
         private var connectionPlaces = PlainList<WaitPlaces>()
-        private var listenerWaiters: [WaitID] = []
-        private var datagramWaiters: [WaitID] = []
+        private var listenerWaiters = PlainList<WaitID>()
+        private var datagramWaiters = PlainList<WaitID>()
         private var addressWaiters: [WaitID] = []
         /// Connections with octets to send at the end of this turn.
         private var unflushed = PlainList<TCPConnectionID>()
@@ -167,14 +167,14 @@ import SwiftletVirtio
         // MARK: Waiting
 
         @inline(never)
-        private static func wake(_ waiters: inout [WaitID], _ slot: Int) {
+        private static func wake(_ waiters: inout PlainList<WaitID>, _ slot: Int) {
             guard slot < waiters.count, !waiters[slot].isNone else { return }
             let wait = waiters[slot]
             waiters[slot] = .none
             Waits.wake(wait)
         }
 
-        private static func set(_ waiters: inout [WaitID], _ slot: Int, _ wait: WaitID) {
+        private static func set(_ waiters: inout PlainList<WaitID>, _ slot: Int, _ wait: WaitID) {
             while waiters.count <= slot { waiters.append(.none) }
             waiters[slot] = wait
         }

@@ -2,7 +2,7 @@
 
 #if hasFeature(Embedded)
     /// For tables that every packet touches. It lives as long as the machine, so nothing frees it.
-    struct PlainList<Element>: ~Copyable {
+    struct PlainList<Element: BitwiseCopyable>: ~Copyable {
         private var storage: UnsafeMutablePointer<Element>?
         private var capacity = 0
         private(set) var count = 0
@@ -34,7 +34,8 @@
         private mutating func grow() {
             let new = UnsafeMutablePointer<Element>.allocate(capacity: max(16, capacity &* 2))
             if let storage {
-                new.moveInitialize(from: storage, count: count)
+                UnsafeMutableRawPointer(new).copyMemory(
+                    from: storage, byteCount: count * MemoryLayout<Element>.stride)
                 storage.deallocate()
             }
             storage = new
