@@ -7,13 +7,15 @@ import SwiftletHypervisors
 
 /// Why boots cannot be tested here; nil if they can.
 enum Requirement {
-    static let missing: String? = {
-        for folder in (FileSystem.environment("PATH") ?? "").split(separator: ":")
-        where access("\(folder)/qemu-system-x86_64", X_OK) == 0 {
-            return nil
-        }
-        return "qemu-system-x86_64 is not installed (`make setup` installs it)"
-    }()
+    static let missing: String? =
+        has("qemu-system-x86_64")
+        ? nil : "qemu-system-x86_64 is not installed (`make setup` installs it)"
+
+    /// Whether a program is installed.
+    static func has(_ program: String) -> Bool {
+        (FileSystem.environment("PATH") ?? "").split(separator: ":")
+            .contains { access("\($0)/\(program)", X_OK) == 0 }
+    }
 
     static var isMet: Bool { missing == nil }
     static var reason: String { missing ?? "" }

@@ -3,6 +3,7 @@
 import Glibc
 import SwiftletBuild
 import SwiftletHypervisors
+import SystemPackage
 import TestSupport
 import Testing
 
@@ -109,6 +110,19 @@ final class NetworkNamespace: Sendable {
                 }
         }
         return qemu
+    }
+
+    /// Frames that went to the guest, and those that its tap had no room for, since the start.
+    func framesToGuest() throws -> (carried: Int, dropped: Int) {
+        let text = try inside { try FileSystem.read("/proc/thread-self/net/dev") }
+        let line = String(decoding: text, as: UTF8.self).split(separator: "\n")
+            .first { $0.contains(Self.guestTap + ":") }
+        // Eight numbers of what was received; then octets, frames, errors, drops of what was sent.
+        let numbers = (line ?? "").split { $0 == ":" || $0 == " " }.dropFirst().compactMap {
+            Int($0)
+        }
+        guard numbers.count >= 12 else { throw MachineFailure(description: "no counts of frames") }
+        return (numbers[9], numbers[11])
     }
 
     /// As Linux and QEMU write hardware addresses.

@@ -24,11 +24,26 @@ final class Worker<R: Sendable>: @unchecked Sendable {
         }
     }
 
+    /// Nobody waits for the thread.
+    func detach() { pthread_detach(thread) }
+
     /// Waits for the thread's end. To be called once.
     func result() throws -> R {
         pthread_join(thread, nil)
         guard let outcome else { throw MachineFailure(description: "the thread has no result") }
         return try outcome.get()
+    }
+}
+
+/// Runs `body` on a thread of its own, and waits for it as tasks wait.
+func onThread<R: Sendable>(_ body: @escaping @Sendable () throws -> R) async throws -> R {
+    try await withCheckedThrowingContinuation { continuation in
+        do {
+            let worker = try Worker { continuation.resume(with: Result { try body() }) }
+            worker.detach()
+        } catch {
+            continuation.resume(throwing: error)
+        }
     }
 }
 
