@@ -103,13 +103,21 @@ let hostTargets: [Target] = [
     tests("MachineTests", ["SwiftletMachine", "SwiftletMemory"]),
     tests("RuntimeTests", ["SwiftletRuntime"]),
     tests("VirtioTests", ["SwiftletVirtio", "SwiftletMemory", "SwiftletMachine"]),
-    tests("NetworkTests", ["SwiftletNetwork"]),
+    // What several test targets use: frames by hand, random numbers from a seed.
+    .target(
+        name: "TestSupport", dependencies: ["SwiftletNetwork"], path: "Tests/Support",
+        swiftSettings: settings),
+    tests("NetworkTests", ["SwiftletNetwork", "TestSupport"]),
     tests("HTTPTests", ["SwiftletHTTP"]),
     tests("ArchitectureTests"),
     tests("BuildTests", ["SwiftletBuild", "SwiftletHypervisors", "SwiftletBootProtocol"]),
     // Guests holds packages of their own, which the tests build and boot.
     tests(
-        "GuestTests", ["SwiftletBuild", "SwiftletHypervisors", "SwiftletBootProtocol"],
+        "GuestTests",
+        [
+            "SwiftletBuild", "SwiftletHypervisors", "SwiftletBootProtocol", "SwiftletNetwork",
+            "SwiftletCommand", "TestSupport",
+        ],
         exclude: ["Guests"]),
 ]
 

@@ -7,13 +7,15 @@ import SwiftletHypervisors
 
 /// Why boots cannot be tested here; nil if they can.
 enum Requirement {
-    static let missing: String? = {
-        for folder in (FileSystem.environment("PATH") ?? "").split(separator: ":")
-        where access("\(folder)/qemu-system-x86_64", X_OK) == 0 {
-            return nil
-        }
-        return "qemu-system-x86_64 is not installed (`make setup` installs it)"
-    }()
+    static let missing: String? =
+        has("qemu-system-x86_64")
+        ? nil : "qemu-system-x86_64 is not installed (`make setup` installs it)"
+
+    /// Whether a program is installed.
+    static func has(_ program: String) -> Bool {
+        (FileSystem.environment("PATH") ?? "").split(separator: ":")
+            .contains { access("\($0)/\(program)", X_OK) == 0 }
+    }
 
     static var isMet: Bool { missing == nil }
     static var reason: String { missing ?? "" }
@@ -38,6 +40,8 @@ struct Machine: Sendable {
     let console: ConsoleLog
     let ports: [PublishedPort]
     let task: Task<MachineExit, any Error>
+    /// Where the guest is reached on a tap; nil if it is through published ports.
+    var network: NetworkNamespace?
 
     /// Everything printed so far.
     var output: String {
@@ -57,32 +61,49 @@ struct Machine: Sendable {
     /// Asks the guest over HTTP, by curl, on the first published port. Retries while the guest is
     /// not listening yet.
     func curl(_ path: String, _ arguments: [String] = []) async throws -> ProcessOutcome {
-        try await ProcessRunner.collect(
-            "curl",
-            [
-                "--silent", "--show-error", "--max-time", "60", "--retry", "20", "--retry-delay",
-                "1", "--retry-connrefused",
-            ] + arguments + ["http://127.0.0.1:\(ports[0].host)\(path)"])
+        let host =
+            network == nil ? "127.0.0.1:\(ports[0].host)" : NetworkNamespace.guestAddress
+        let command =
+            (network?.enter ?? []) + [
+                "curl", "--silent", "--show-error", "--max-time", "60", "--retry", "20",
+                "--retry-delay", "1", "--retry-connrefused",
+            ] + arguments + ["http://\(host)\(path)"]
+        return try await ProcessRunner.collect(command[0], Array(command.dropFirst()))
     }
 
-    /// Boots `image` and hands the running machine to `body`; stops it afterwards.
+    /// Boots `image` and hands the running machine to `body`; stops it afterwards. On `network` it
+    /// has the static address there; else it is on QEMU's own network.
     static func with<R: Sendable>(
         _ image: Image, type: MachineType = .microvm, memory: Int = 64 << 20,
-        publishing guestPorts: [UInt16] = [], arguments: [String] = [],
-        environment: [(String, String)] = [], _ body: (Machine) async throws -> R
+        publishing guestPorts: [UInt16] = [], datagrams: [UInt16] = [],
+        on network: NetworkNamespace? = nil, address: BootCommandLine.Network? = nil,
+        monitor: QEMU? = nil, arguments: [String] = [], environment: [(String, String)] = [],
+        _ body: (Machine) async throws -> R
     ) async throws -> R {
-        let ports = try guestPorts.map { PublishedPort(host: try freePort(), guest: $0) }
+        let ports =
+            try guestPorts.map { PublishedPort(host: try freePort(), guest: $0) }
+            + datagrams.map {
+                PublishedPort(host: try freePort(SOCK_DGRAM), guest: $0, transport: .udp)
+            }
+        let monitor = monitor ?? network?.monitor() ?? QEMU()
         var request = MachineRequest(image: image, type: type, memory: memory, ports: ports)
         request.commandLine.arguments = arguments
         request.commandLine.environment = environment.map { (name: $0.0, value: $0.1) }
+        if network != nil {
+            request.commandLine.network = .fixed(
+                address: NetworkNamespace.guestAddress, prefixLength: 24,
+                gateway: NetworkNamespace.hostAddress)
+        }
+        if let address { request.commandLine.network = address }
         let console = ConsoleLog()
         let task = Task { [request] in
-            try await QEMU().run(request) { await console.append($0) }
+            try await monitor.run(request) { await console.append($0) }
         }
         let result: Result<R, any Error>
         do {
             result = .success(
-                try await body(Machine(console: console, ports: ports, task: task)))
+                try await body(
+                    Machine(console: console, ports: ports, task: task, network: network)))
         } catch {
             result = .failure(error)
         }
@@ -94,10 +115,12 @@ struct Machine: Sendable {
     /// Boots `image` and waits for its end; stops it after `seconds`.
     static func run(
         _ image: Image, type: MachineType = .microvm, memory: Int = 64 << 20,
-        arguments: [String] = [], environment: [(String, String)] = [], seconds: Int = 60
+        monitor: QEMU? = nil, arguments: [String] = [], environment: [(String, String)] = [],
+        seconds: Int = 60
     ) async throws -> (exit: MachineExit, output: String) {
         try await with(
-            image, type: type, memory: memory, arguments: arguments, environment: environment
+            image, type: type, memory: memory, monitor: monitor, arguments: arguments,
+            environment: environment
         ) { machine in
             let alarm = Task {
                 try await Task.sleep(for: .seconds(seconds))
@@ -109,8 +132,8 @@ struct Machine: Sendable {
     }
 
     /// A port of the loopback interface on which nobody listens.
-    static func freePort() throws -> UInt16 {
-        let socket = Glibc.socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
+    static func freePort(_ type: __socket_type = SOCK_STREAM) throws -> UInt16 {
+        let socket = Glibc.socket(AF_INET, Int32(type.rawValue), 0)
         defer { close(socket) }
         var name = sockaddr_in()
         name.sin_family = sa_family_t(AF_INET)

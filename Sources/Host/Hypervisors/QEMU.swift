@@ -12,6 +12,9 @@ public struct QEMU: Monitor {
     /// The program, by name or path.
     public var program: String
     public var acceleration: Acceleration
+    /// Changes the whole command, program first, before it is started: how a test gives a machine
+    /// another network or processor.
+    public var amend: @Sendable ([String]) -> [String] = { $0 }
 
     /// What executes the guest's instructions.
     public enum Acceleration: Sendable {
@@ -127,6 +130,7 @@ public struct QEMU: Monitor {
     private func start(
         _ arguments: [String], console: @escaping @Sendable (ArraySlice<UInt8>) async -> Void
     ) async throws(ToolError) -> TerminationStatus {
+        let command = amend([program] + arguments)
         var options = PlatformOptions()
         // A process group of its own: Ctrl-C reaches the tool, and the tool stops QEMU.
         options.processGroupID = 0
@@ -135,8 +139,9 @@ public struct QEMU: Monitor {
         ]
         do {
             let result = try await Subprocess.run(
-                ProcessRunner.executable(program), arguments: Arguments(arguments),
-                platformOptions: options, input: .none, output: .sequence,
+                ProcessRunner.executable(command[0]),
+                arguments: Arguments(Array(command.dropFirst())), platformOptions: options,
+                input: .none, output: .sequence,
                 error: .string(limit: 1 << 20)
             ) { execution in
                 MachineSignals.watch(execution.processIdentifier.value)

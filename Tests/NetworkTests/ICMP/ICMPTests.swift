@@ -37,6 +37,31 @@ import Testing
         #expect(seen(peer.stack.statistics.echoRepliesSent == 5))
     }
 
+    @Test func rfc1122Section3_2_2_6EchoTooLongForOnePacketIsAnsweredCut() {
+        var random = SeededRandom(seed: 1122)
+        var peer = LonelyStack()
+        peer.introducePeer()
+        for length in [1473, 1474, 4000] {
+            let payload = random.bytes(length)
+            let message = Frames.icmp(type: 8, code: 0, rest: 0xABCD_0001, payload)
+            for start in stride(from: 0, to: message.count, by: 1480) {
+                let end = min(start + 1480, message.count)
+                peer.receivePacket(
+                    Frames.ipv4(
+                        from: LonelyStack.peer, to: LonelyStack.address, protocolNumber: 1,
+                        Array(message[start..<end]), identification: length,
+                        fragment: (end < message.count ? 0x2000 : 0) | start / 8))
+            }
+            let sent = peer.sent()
+            #expect(sent.count == 1)
+            guard let reply = sent.first else { continue }
+            #expect(
+                Array(reply[34...])
+                    == Frames.icmp(
+                        type: 0, code: 0, rest: 0xABCD_0001, Array(payload.prefix(1472))))
+        }
+    }
+
     @Test func rfc1122Section3_2_2_6EchoToBroadcastIsIgnored() {
         var peer = LonelyStack()
         peer.introducePeer()

@@ -48,15 +48,3 @@ struct SimulatedDevice: NetworkDevice, ~Copyable {
         return frames
     }
 }
-
-/// RFC 1071 as its text says it, 16 bits at a time: what the fast one is compared with.
-func naiveSum(_ bytes: some Sequence<UInt8>) -> UInt16 {
-    var sum: UInt32 = 0
-    var isHigh = true
-    for byte in bytes {
-        sum += isHigh ? UInt32(byte) << 8 : UInt32(byte)
-        sum = (sum >> 16) + (sum & 0xFFFF)
-        isHigh.toggle()
-    }
-    return UInt16(sum)
-}

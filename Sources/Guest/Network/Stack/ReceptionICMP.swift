@@ -30,15 +30,20 @@ extension NetworkStack where Device: ~Copyable {
             interface.statistics.droppedRateLimited &+= 1
             return
         }
-        let old = message.number16(at: 2)
+        // A request that came in fragments may be longer than a reply that has to be whole: such a
+        // reply is cut (RFC 1122 §3.2.2.6).
+        let part = message.extracting(first: interface.linkMTU &- IPv4Header.length)
         let result = interface.sendPacket(
             protocolNumber: IPProtocol.icmp, from: header.destination, to: header.source,
-            length: message.byteCount, checksumOffset: nil
+            length: part.byteCount, checksumOffset: nil
         ) { reply in
-            reply.copy(message, to: 0)
-            // Only the type changes, from 8 to 0 (RFC 1624).
+            reply.copy(part, to: 0)
+            // Only the type changes, from 8 to 0, and the octets under the checksum may be fewer.
             reply.store(UInt16(0), at: 0)
-            reply.store(InternetChecksum.updated(old, replacing: 0x0800, with: 0), at: 2)
+            reply.store(UInt16(0), at: 2)
+            var sum = InternetChecksum()
+            sum.add(reply.bytes)
+            reply.store(sum.checksum, at: 2)
         }
         if result == .sent || result == .waiting { interface.statistics.echoRepliesSent &+= 1 }
     }

@@ -45,14 +45,6 @@ struct InternetChecksum {
     /// The value for a header's checksum field.
     @inline(__always) var checksum: UInt16 { ~folded }
 
-    /// The checksum field after one 16-bit word under it changed (RFC 1624 eqn. 3).
-    static func updated(_ checksum: UInt16, replacing old: UInt16, with new: UInt16) -> UInt16 {
-        var sum = UInt32(~checksum) &+ UInt32(~old) &+ UInt32(new)
-        sum = (sum >> 16) &+ (sum & 0xFFFF)
-        sum = (sum >> 16) &+ (sum & 0xFFFF)
-        return ~UInt16(truncatingIfNeeded: sum)
-    }
-
     @inline(__always) private static func endAround(_ left: UInt64, _ right: UInt64) -> UInt64 {
         let (sum, carry) = left.addingReportingOverflow(right)
         return sum &+ (carry ? 1 : 0)

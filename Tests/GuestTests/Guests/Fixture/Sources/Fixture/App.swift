@@ -19,6 +19,7 @@ struct App {
         case "exit": Application.exit(code: Int32(arguments[1]) ?? -1)
         case "throw": throw .asked
         case "log": log()
+        case "random": showRandomness()
         case "sleep": await sleepLong()
         case "serve": try await Server.run()
         default: Misdeed.commit(arguments.first ?? "")
@@ -31,6 +32,11 @@ struct App {
         print("GREETING [\(Application.environment("GREETING") ?? "unset")]")
         print("EMPTY [\(Application.environment("EMPTY") ?? "unset")]")
         print("MISSING [\(Application.environment("MISSING") ?? "unset")]")
+    }
+
+    private static func showRandomness() {
+        var generator = SystemRandomNumberGenerator()
+        for _ in 0..<4 { print("random \(generator.next())") }
     }
 
     /// Longer than a timer of 32 bits counts at a gigahertz, and nothing else to wake the machine.

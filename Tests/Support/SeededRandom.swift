@@ -1,13 +1,13 @@
 // Random numbers from a seed (SplitMix64), so that every failure can be run again.
 
-struct SeededRandom: RandomNumberGenerator {
+package struct SeededRandom: RandomNumberGenerator {
     private var state: UInt64
 
-    init(seed: UInt64) {
+    package init(seed: UInt64) {
         state = seed
     }
 
-    mutating func next() -> UInt64 {
+    package mutating func next() -> UInt64 {
         state &+= 0x9E37_79B9_7F4A_7C15
         var value = state
         value = (value ^ value >> 30) &* 0xBF58_476D_1CE4_E5B9
@@ -16,11 +16,11 @@ struct SeededRandom: RandomNumberGenerator {
     }
 
     /// True in `perMille` of a thousand cases.
-    mutating func chance(perMille: Int) -> Bool {
+    package mutating func chance(perMille: Int) -> Bool {
         perMille > 0 && Int(next() % 1000) < perMille
     }
 
-    mutating func bytes(_ count: Int) -> [UInt8] {
+    package mutating func bytes(_ count: Int) -> [UInt8] {
         var bytes: [UInt8] = []
         bytes.reserveCapacity(count)
         while bytes.count < count {

@@ -2,28 +2,28 @@
 
 import SwiftletNetwork
 
-func be16(_ value: Int) -> [UInt8] {
+package func be16(_ value: Int) -> [UInt8] {
     [UInt8(truncatingIfNeeded: value >> 8), UInt8(truncatingIfNeeded: value)]
 }
 
-func be32(_ value: UInt32) -> [UInt8] {
+package func be32(_ value: UInt32) -> [UInt8] {
     (0..<4).map { UInt8(truncatingIfNeeded: value >> UInt32(24 - 8 * $0)) }
 }
 
-func be48(_ value: UInt64) -> [UInt8] {
+package func be48(_ value: UInt64) -> [UInt8] {
     (0..<6).map { UInt8(truncatingIfNeeded: value >> UInt64(40 - 8 * $0)) }
 }
 
-enum Frames {
-    static let broadcast: UInt64 = 0xFFFF_FFFF_FFFF
+package enum Frames {
+    package static let broadcast: UInt64 = 0xFFFF_FFFF_FFFF
 
-    static func ethernet(
+    package static func ethernet(
         to: UInt64, from: UInt64, type: Int, _ payload: [UInt8]
     ) -> [UInt8] {
         be48(to) + be48(from) + be16(type) + payload
     }
 
-    static func arp(
+    package static func arp(
         operation: Int, sender: (UInt64, IPv4Address), target: (UInt64, IPv4Address),
         to: UInt64
     ) -> [UInt8] {
@@ -34,7 +34,7 @@ enum Frames {
     }
 
     /// An IPv4 packet. `fragment` is flags and offset as in the header.
-    static func ipv4(
+    package static func ipv4(
         from: IPv4Address, to: IPv4Address, protocolNumber: UInt8, _ payload: [UInt8],
         identification: Int = 7, fragment: Int = 0, ttl: UInt8 = 64, options: [UInt8] = []
     ) -> [UInt8] {
@@ -48,13 +48,13 @@ enum Frames {
         return header + payload
     }
 
-    static func pseudoHeader(
+    package static func pseudoHeader(
         _ from: IPv4Address, _ to: IPv4Address, _ number: UInt8, _ length: Int
     ) -> [UInt8] {
         be32(from.bits) + be32(to.bits) + [0, number] + be16(length)
     }
 
-    static func udp(
+    package static func udp(
         from: (IPv4Address, Int), to: (IPv4Address, Int), _ payload: [UInt8]
     ) -> [UInt8] {
         let length = 8 + payload.count
@@ -66,7 +66,9 @@ enum Frames {
         return datagram
     }
 
-    static func icmp(type: UInt8, code: UInt8, rest: UInt32 = 0, _ payload: [UInt8]) -> [UInt8] {
+    package static func icmp(type: UInt8, code: UInt8, rest: UInt32 = 0, _ payload: [UInt8])
+        -> [UInt8]
+    {
         var message = [type, code, 0, 0] + be32(rest) + payload
         let sum = ~naiveSum(message)
         message[2] = UInt8(sum >> 8)
@@ -74,7 +76,7 @@ enum Frames {
         return message
     }
 
-    static func tcp(
+    package static func tcp(
         from: (IPv4Address, Int), to: (IPv4Address, Int), sequence: UInt32, acknowledgement: UInt32,
         flags: UInt8, window: Int = 65_535, _ payload: [UInt8] = []
     ) -> [UInt8] {
@@ -85,4 +87,16 @@ enum Frames {
         segment[17] = UInt8(truncatingIfNeeded: sum)
         return segment
     }
+}
+
+/// RFC 1071 as its text says it, 16 bits at a time: what the fast one is compared with.
+package func naiveSum(_ bytes: some Sequence<UInt8>) -> UInt16 {
+    var sum: UInt32 = 0
+    var isHigh = true
+    for byte in bytes {
+        sum += isHigh ? UInt32(byte) << 8 : UInt32(byte)
+        sum = (sum >> 16) + (sum & 0xFFFF)
+        isHigh.toggle()
+    }
+    return UInt16(sum)
 }
