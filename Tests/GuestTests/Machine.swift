@@ -4,6 +4,7 @@ import Glibc
 import SwiftletBootProtocol
 import SwiftletBuild
 import SwiftletHypervisors
+import SystemPackage
 
 /// Why boots cannot be tested here; nil if they can.
 enum Requirement {
@@ -106,6 +107,11 @@ struct Machine: Sendable {
             defer { alarm.cancel() }
             return (try await machine.task.value, await machine.output)
         }
+    }
+
+    /// The command line, which was built beside these tests.
+    static var tool: String {
+        FileSystem.resolve("/proc/self/exe").removingLastComponent().appending("swiftlet").string
     }
 
     /// A port of the loopback interface on which nobody listens.

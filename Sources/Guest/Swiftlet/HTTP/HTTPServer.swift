@@ -2,6 +2,7 @@
 
 import SwiftletHTTP
 import SwiftletNetwork
+import SwiftletRuntime
 import _Concurrency
 
 #if hasFeature(Embedded)
@@ -16,6 +17,18 @@ import _Concurrency
         case network(NetworkError)
         /// `run` was called on a server that runs.
         case alreadyRunning
+    }
+
+    extension HTTPServerError: CustomStringConvertible {
+        /// Type and case, since Embedded Swift cannot tell them by itself.
+        public var description: String { name.description }
+
+        fileprivate var name: StaticString {
+            switch self {
+            case .network(let error): error.name
+            case .alreadyRunning: "HTTPServerError.alreadyRunning"
+            }
+        }
     }
 
     /// What a server listens on, and what it puts up with.
@@ -68,7 +81,10 @@ import _Concurrency
         nonisolated(nonsending)
             public func run(_ handler: @escaping Handler) async throws(HTTPServerError)
         {
-            guard service == nil else { throw .alreadyRunning }
+            guard service == nil else {
+                Exit.lastError = HTTPServerError.alreadyRunning.name
+                throw .alreadyRunning
+            }
             let service = HTTPService<TCPConnection>(
                 limits: configuration.limits, timeouts: configuration.timeouts, handler: handler)
             self.service = service
@@ -98,7 +114,7 @@ import _Concurrency
             if service.connectionCount > 0 {
                 await withUnsafeContinuation { drained = $0 }
             }
-            if let failure { throw .network(failure) }
+            if let failure { throw .network(failure.noted()) }
         }
 
         /// Takes no more connections, lets running requests finish (with `Connection: close`), ends

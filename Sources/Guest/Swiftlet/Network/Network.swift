@@ -42,7 +42,7 @@ import SwiftletVirtio
         /// The network, started if it was not.
         static func shared() throws(NetworkError) -> Network {
             if let instance { return instance }
-            guard let card = Network.openCard() else { throw .noNetwork }
+            guard let card = Network.openCard() else { throw NetworkError.noNetwork.noted() }
             let network = Network(card: card)
             instance = network
             EventLoop.add(network)
