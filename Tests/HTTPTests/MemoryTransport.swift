@@ -16,7 +16,7 @@ final class MemoryTransport: HTTPTransport, @unchecked Sendable {
     }
 
     enum Failure: Error {
-        case timedOut, reset
+        case timedOut, reset, interrupted
     }
 
     let remoteAddress = "client"
@@ -27,6 +27,7 @@ final class MemoryTransport: HTTPTransport, @unchecked Sendable {
     var unixSeconds: Int64? = 784_111_777
     var isFinished = false
     var isAborted = false
+    private var isInterrupted = false
     /// Octets taken by one `send`, and until the next wait.
     var sendRoom = Int.max
     /// What a wait for room makes of `sendRoom`; nil lets it time out.
@@ -72,6 +73,7 @@ final class MemoryTransport: HTTPTransport, @unchecked Sendable {
         onWait?()
         while true {
             if isAborted { throw .reset }
+            if isInterrupted { throw .interrupted }
             if !inbox.isEmpty { return true }
             guard !script.isEmpty else {
                 now = deadline
@@ -112,6 +114,7 @@ final class MemoryTransport: HTTPTransport, @unchecked Sendable {
     static func isTimeout(_ failure: Failure) -> Bool { failure == .timedOut }
     func finish() { isFinished = true }
     func abort() { isAborted = true }
+    func interrupt() { isInterrupted = true }
 
     var text: String { String(decoding: outbox, as: UTF8.self) }
 }

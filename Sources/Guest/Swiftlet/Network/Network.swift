@@ -217,6 +217,12 @@ import SwiftletVirtio
             return connectionPlaces[id.slot].writer
         }
 
+        /// Ends the reader's wait before its event, as a cancelled task's.
+        func interrupt(reader id: TCPConnectionID) {
+            guard id.slot < connectionPlaces.count else { return }
+            Waits.wake(connectionPlaces[id.slot].reader, .cancelled)
+        }
+
         /// Ends the waits of a connection that is over.
         @inline(never)
         func wakeAll(_ id: TCPConnectionID) {
