@@ -9,7 +9,7 @@
 /// The Transmission Control Protocol (RFC 9293). It does no I/O and has no clock.
 public struct TCP: ~Copyable {
     let configuration: TCPConfiguration
-    private let secret: (UInt64, UInt64)
+    let secret: (UInt64, UInt64)
     var context: TCPContext
     var connections = Slab<TCPControlBlock>()
     var compact = TCPCompactEntries()

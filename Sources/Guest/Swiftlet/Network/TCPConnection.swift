@@ -163,6 +163,7 @@ import _Concurrency
             case .reset, .aborted: self = .reset
             case .refused: self = .refused
             case .timedOut: self = .timedOut
+            case .unreachable: self = .unreachable
             }
         }
     }
