@@ -5,21 +5,16 @@ extension TCP {
     /// who cannot see the connection would have to guess a number in flight (RFC 5927 §4.1).
     func connection(_ tuple: TCPTuple, inFlight sequence: SequenceNumber) -> Int? {
         guard case .connection(let index) = find(tuple, tuple.hash(key: secret)) else { return nil }
-        let offset = sequence - connections[index].sndUna
-        return offset >= 0 && offset < connections[index].inFlight ? index : nil
+        return connections[checked: index].isInFlight(sequence) ? index : nil
     }
 
     /// Notes that a segment did not arrive. A hard error, one that the peer's own host reported,
     /// ends a connection that is being opened. No error ends an established one (RFC 5927 §5.2):
     /// retransmission finds out whether it is still true.
     mutating func noteError(_ index: Int, isHard: Bool, now: Instant) {
-        if isHard, connections[index].state == .synSent {
-            connections[index].close(.refused, &context)
-            settle(index, now: now)
-        } else {
-            connections[index].flags.insert(.errorNoted)
-            connections[index].errorNotedAt = connections[index].sndUna
-        }
+        guard connections.contains(index) else { return }
+        connections[checked: index].noteError(isHard: isHard, &context)
+        settle(index, now: now)
     }
 
     /// A segment was longer than the path to the peer takes: from now on they are shorter, and
@@ -27,15 +22,33 @@ extension TCP {
     mutating func shortenSegments(
         _ index: Int, now: Instant, output: inout some SegmentOutput & ~Copyable
     ) {
-        let segment = output.maximumSegment(to: connections[index].tuple.remote)
-        let longest = max(segment &- TCPHeader.minimumLength, 64)
-        guard longest < connections[index].mss, connections[index].isSynchronized else { return }
-        connections[index].mss = longest
-        connections[index].sendFlightAgain(&context, now: now, output: &output)
+        guard connections.contains(index) else { return }
+        connections[checked: index].shortenSegments(&context, now: now, output: &output)
     }
 }
 
 extension TCPControlBlock {
+    func isInFlight(_ sequence: SequenceNumber) -> Bool {
+        let offset = sequence - sndUna
+        return offset >= 0 && offset < inFlight
+    }
+
+    mutating func noteError(isHard: Bool, _ context: inout TCPContext) {
+        if isHard, state == .synSent { return close(.refused, &context) }
+        flags.insert(.errorNoted)
+        errorNotedAt = sndUna
+    }
+
+    mutating func shortenSegments(
+        _ context: inout TCPContext, now: Instant, output: inout some SegmentOutput & ~Copyable
+    ) {
+        let segment = output.maximumSegment(to: tuple.remote)
+        let longest = max(segment &- TCPHeader.minimumLength, 64)
+        guard longest < mss, isSynchronized else { return }
+        mss = longest
+        sendFlightAgain(&context, now: now, output: &output)
+    }
+
     /// Why the connection ends when retransmissions run out: the network may have told, and then
     /// nothing arrived since.
     var timeoutFailure: TCPFailure {
