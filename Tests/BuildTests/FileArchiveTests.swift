@@ -39,6 +39,20 @@ struct FileArchiveTests {
         }
     }
 
+    @Test("An archive that was checked before is not checked again")
+    func alreadyChecked() {
+        let bytes = Self.archive()
+        let archive = FileArchive(alreadyChecked: bytes.span.bytes)
+        #expect(archive.count == 7)
+        let path = Array("a/b.css".utf8)
+        let place = archive.find(path.span.bytes)?.contents
+        #expect(place.map { Array(bytes[$0]) } == Array("contents of a/b.css".utf8))
+        let none = FileArchive(alreadyChecked: RawSpan())
+        #expect(none.count == 0)
+        let isFound = none.find(path.span.bytes) != nil
+        #expect(!isFound)
+    }
+
     @Test("An archive without files is an archive")
     func empty() throws {
         let bytes = FileArchive.write([])
