@@ -100,13 +100,20 @@ let hostTargets: [Target] = [
         ],
         path: "Benchmarks/Runner", swiftSettings: settings),
 
-    tests("MachineTests", ["SwiftletMachine", "SwiftletMemory"]),
-    tests("RuntimeTests", ["SwiftletRuntime"]),
-    tests("VirtioTests", ["SwiftletVirtio", "SwiftletMemory", "SwiftletMachine"]),
-    tests("NetworkTests", ["SwiftletNetwork"]),
-    tests("HTTPTests", ["SwiftletHTTP"]),
+    // What tests share; they are run on the host alone.
+    .target(
+        name: "SwiftletTestSupport", path: "Tests/Support", swiftSettings: settings),
+    tests("MachineTests", ["SwiftletTestSupport", "SwiftletMachine", "SwiftletMemory"]),
+    tests("RuntimeTests", ["SwiftletTestSupport", "SwiftletRuntime"]),
+    tests(
+        "VirtioTests",
+        ["SwiftletTestSupport", "SwiftletVirtio", "SwiftletMemory", "SwiftletMachine"]),
+    tests("NetworkTests", ["SwiftletTestSupport", "SwiftletNetwork"]),
+    tests("HTTPTests", ["SwiftletTestSupport", "SwiftletHTTP"]),
     tests("ArchitectureTests"),
-    tests("BuildTests", ["SwiftletBuild", "SwiftletHypervisors", "SwiftletBootProtocol"]),
+    tests(
+        "BuildTests",
+        ["SwiftletTestSupport", "SwiftletBuild", "SwiftletHypervisors", "SwiftletBootProtocol"]),
     // Guests holds packages of their own, which the tests build and boot.
     tests(
         "GuestTests", ["SwiftletBuild", "SwiftletHypervisors", "SwiftletBootProtocol"],

@@ -1,6 +1,7 @@
 // The guest's command line: what the host writes, the guest reads; whatever it is, nothing crashes.
 
 import SwiftletBootProtocol
+import SwiftletTestSupport
 import Testing
 
 @testable import SwiftletBuild
@@ -106,7 +107,7 @@ struct CommandLineTests {
 
     @Test("Random lines do not crash", arguments: 0..<4 as Range<UInt64>)
     func randomLines(seed: UInt64) {
-        var random = SeededRandom(state: seed)
+        var random = SeededRandom(seed: seed)
         let alphabet = Array(" =%-0123456789abcdefx./,:@KMGip\u{0}".utf8)
         for _ in 0..<3000 {
             let bytes = (0..<Int.random(in: 0...40, using: &random)).map { _ in

@@ -1,6 +1,7 @@
 // The archive of packed files: written, found again, and damaged.
 
 import SwiftletBootProtocol
+import SwiftletTestSupport
 import Testing
 
 @testable import SwiftletBuild
@@ -75,7 +76,7 @@ struct FileArchiveTests {
     @Test("Damaged archives are refused or readable to the end", arguments: 0..<4 as Range<UInt64>)
     func mutations(seed: UInt64) {
         let bytes = Self.archive()
-        var random = SeededRandom(state: seed)
+        var random = SeededRandom(seed: seed)
         for _ in 0..<2000 {
             var mutated = bytes
             for _ in 0..<Int.random(in: 1...3, using: &random) {

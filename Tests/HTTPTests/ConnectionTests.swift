@@ -1,5 +1,6 @@
 // The life of a connection: keep-alive, pipelining, bodies, limits, timeouts, the end.
 
+import SwiftletTestSupport
 import Testing
 
 @testable import SwiftletHTTP
@@ -465,7 +466,7 @@ private let second: UInt64 = 1_000_000_000
     }
 
     @Test func mutationsNeverTrap() async {
-        var random = SplitMix(seed: 0x5EED_0002)
+        var random = SeededRandom(seed: 0x5EED_0002)
         let seeds = [
             get, "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 11\r\n\r\nhello world" + get,
             "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nExpect: 100-continue\r\n\r\n"

@@ -1,5 +1,6 @@
 // RFC 1071 and RFC 1624: the fast checksum against the text of the RFC.
 
+import SwiftletTestSupport
 import Testing
 
 @testable import SwiftletNetwork
