@@ -120,10 +120,43 @@ let hostTargets: [Target] = [
         exclude: ["Guests"]),
 ]
 
+/// Set by Tests/Fuzzing/run: the targets of the fuzzer and what they need, in one library.
+let isFuzzBuild = Context.environment["SWIFTLET_FUZZ"] != nil
+
+let fuzzTargets: [Target] =
+    hostTargets.filter { ["SwiftletBuild", "SwiftletTestSupport"].contains($0.name) } + [
+        .target(
+            name: "SwiftletFuzz",
+            dependencies: [
+                "SwiftletTestSupport", "SwiftletNetwork", "SwiftletHTTP", "SwiftletVirtio",
+                "SwiftletMachine", "SwiftletBootProtocol", "SwiftletBuild",
+            ],
+            path: "Tests",
+            sources: [
+                "Fuzzing/Fuzzer.swift", "NetworkTests/Fuzzing/NetworkFuzzing.swift",
+                "NetworkTests/Fuzzing/DHCPFuzzing.swift", "NetworkTests/Fuzzing/SeedCorpus.swift",
+                "NetworkTests/Simulation/Frames.swift",
+                "NetworkTests/Simulation/LonelyStack.swift",
+                "NetworkTests/Simulation/SimulatedDevice.swift",
+                "HTTPTests/Fuzzing/HTTPFuzzing.swift", "HTTPTests/MemoryTransport.swift",
+                "BuildTests/Fuzzing/BuildFuzzing.swift", "BuildTests/SampleGuest.swift",
+                "VirtioTests/Fuzzing/VirtioFuzzing.swift",
+                "VirtioTests/Simulation/FakeDevice.swift",
+                "VirtioTests/Simulation/DeviceQueue.swift",
+                "VirtioTests/Simulation/FakeMMIO.swift",
+            ],
+            swiftSettings: settings)
+    ]
+
+let products: [Product] =
+    isFuzzBuild
+    ? [.library(name: "SwiftletFuzz", type: .static, targets: ["SwiftletFuzz"])]
+    : [.library(name: "Swiftlet", targets: ["Swiftlet"])]
+        + (isGuestBuild ? [] : [.executable(name: "swiftlet", targets: ["SwiftletCommand"])])
+
 let package = Package(
     name: "Swiftlet",
-    products: [.library(name: "Swiftlet", targets: ["Swiftlet"])]
-        + (isGuestBuild ? [] : [.executable(name: "swiftlet", targets: ["SwiftletCommand"])]),
+    products: products,
     dependencies: isGuestBuild
         ? []
         : [
@@ -131,5 +164,5 @@ let package = Package(
             .package(url: "https://github.com/swiftlang/swift-subprocess", from: "1.0.0"),
             .package(url: "https://github.com/apple/swift-system", from: "1.5.0"),
         ],
-    targets: guestTargets + (isGuestBuild ? [] : hostTargets)
+    targets: guestTargets + (isGuestBuild ? [] : isFuzzBuild ? fuzzTargets : hostTargets)
 )

@@ -1,7 +1,5 @@
 // A connection made of memory and a script: what the client does, and when.
 
-import Testing
-
 @testable import SwiftletHTTP
 
 /// Octets in from a script, octets out into an array; time moves only by the script and by waits.
@@ -117,26 +115,4 @@ final class MemoryTransport: HTTPTransport, @unchecked Sendable {
     func interrupt() { isInterrupted = true }
 
     var text: String { String(decoding: outbox, as: UTF8.self) }
-}
-
-typealias TestService = HTTPService<MemoryTransport>
-typealias TestRequest = HTTPServerRequest<MemoryTransport>
-typealias TestResponse = HTTPServerResponse<MemoryTransport>
-
-/// Serves the script with the handler, and returns the transport for a look at what came of it.
-@discardableResult
-func serve(
-    _ transport: MemoryTransport, limits: HTTPLimits = HTTPLimits(),
-    timeouts: HTTPTimeouts = HTTPTimeouts(),
-    _ handler: @escaping TestService.Handler = { request, response in
-        switch request.path {
-        case "/": await response.send("Hello")
-        default: await response.send(status: .notFound, "no such page")
-        }
-    }
-) async -> MemoryTransport {
-    let service = TestService(limits: limits, timeouts: timeouts, handler: handler)
-    await service.serve(transport)
-    #expect(service.connectionCount == 0)
-    return transport
 }
