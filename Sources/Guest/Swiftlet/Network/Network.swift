@@ -33,9 +33,8 @@ import SwiftletVirtio
         /// Counts the turns of the event loop.
         private(set) var turn: UInt64 = 1
         private var connectionPlaces = PlainList<WaitPlaces>()
-        private var listenerWaiters: [WaitID] = []
-        private var datagramWaiters: [WaitID] = []
-        private var addressWaiters: [WaitID] = []
+        private var listenerWaiters = PlainList<WaitID>()
+        private var datagramWaiters = PlainList<WaitID>()
         /// Connections with octets to send at the end of this turn.
         private var unflushed = PlainList<TCPConnectionID>()
 
@@ -157,8 +156,7 @@ import SwiftletVirtio
             case .udp(.readable(let id)):
                 Network.wake(&datagramWaiters, id.slot)
             case .addressChanged:
-                for index in addressWaiters.indices { Waits.wake(addressWaiters[index]) }
-                addressWaiters.removeAll()
+                break
             case .addressConflict:
                 Console.write("swiftlet: another machine on this network uses our address\n")
             }
@@ -167,14 +165,14 @@ import SwiftletVirtio
         // MARK: Waiting
 
         @inline(never)
-        private static func wake(_ waiters: inout [WaitID], _ slot: Int) {
+        private static func wake(_ waiters: inout PlainList<WaitID>, _ slot: Int) {
             guard slot < waiters.count, !waiters[slot].isNone else { return }
             let wait = waiters[slot]
             waiters[slot] = .none
             Waits.wake(wait)
         }
 
-        private static func set(_ waiters: inout [WaitID], _ slot: Int, _ wait: WaitID) {
+        private static func set(_ waiters: inout PlainList<WaitID>, _ slot: Int, _ wait: WaitID) {
             while waiters.count <= slot { waiters.append(.none) }
             waiters[slot] = wait
         }
@@ -245,8 +243,6 @@ import SwiftletVirtio
         func wakeReceiver(_ id: UDPSocketID) {
             Network.wake(&datagramWaiters, id.slot)
         }
-
-        func addAddressWaiter(_ wait: WaitID) { addressWaiters.append(wait) }
 
         private func growConnectionPlaces(_ slot: Int) {
             while connectionPlaces.count <= slot { connectionPlaces.append(WaitPlaces()) }
