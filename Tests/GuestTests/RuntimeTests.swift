@@ -128,7 +128,7 @@ struct FaultTests {
         #expect(!end.output.contains("fault"), "\(end.output)")
     }
 
-    @Test("Of an error of Swiftlet's own the case is named too, and output comes before the report")
+    @Test("Of an error of the network's the case is named too, and output comes before the report")
     func uncaughtNetworkError() async throws {
         let image = try await GuestImages.guest("Fixture")
         let end = try await Machine.run(image, arguments: ["throw-network"])
@@ -137,7 +137,7 @@ struct FaultTests {
         #expect(
             lines.prefix(2) == [
                 "before the end",
-                "swiftlet: main ended by throwing an error; the last from Swiftlet was "
+                "swiftlet: main ended by throwing an error; the last of the network's was "
                     + "NetworkError.addressInUse",
             ], "\(end.output)")
     }

@@ -5,9 +5,9 @@ import SwiftletMachine
 #if hasFeature(Embedded)
     /// Ends the machine with the application's exit code.
     public enum Exit {
-        /// The name of the error that the library threw last: most likely what ends `main`, if an
-        /// error does.
-        nonisolated(unsafe) public static var lastError: StaticString = ""
+        /// The case of the network's error that was thrown last: most likely what ends `main`, if
+        /// an error does.
+        nonisolated(unsafe) public static var lastNetworkError: StaticString = ""
 
         /// Writes what standard output holds back, then powers off. The host sees the low eight
         /// bits, as of any Unix process.
@@ -18,14 +18,14 @@ import SwiftletMachine
     }
 
     /// `main` has thrown. Which error, the compiler has dropped by now: what is known is the last of
-    /// the library's own, and, by the address in the debug file, the error's type.
+    /// the network's, and, by the address in the debug file, the error's type.
     @_cdecl("swiftlet_end_of_throwing_main")
     func endOfThrowingMain(_ address: UInt64) {
         StandardOutput.flush()
         Console.write("\nswiftlet: main ended by throwing an error")
-        if Exit.lastError.utf8CodeUnitCount > 0 {
-            Console.write("; the last from Swiftlet was ")
-            Console.write(Exit.lastError)
+        if Exit.lastNetworkError.utf8CodeUnitCount > 0 {
+            Console.write("; the last of the network's was NetworkError.")
+            Console.write(Exit.lastNetworkError)
         }
         Console.write("\n")
         Faults.writeFrame(address)

@@ -2,7 +2,6 @@
 
 import SwiftletHTTP
 import SwiftletNetwork
-import SwiftletRuntime
 import _Concurrency
 
 #if hasFeature(Embedded)
@@ -21,11 +20,9 @@ import _Concurrency
 
     extension HTTPServerError: CustomStringConvertible {
         /// Type and case, since Embedded Swift cannot tell them by itself.
-        public var description: String { name.description }
-
-        fileprivate var name: StaticString {
+        public var description: String {
             switch self {
-            case .network(let error): error.name
+            case .network(let error): "HTTPServerError.network: " + error.description
             case .alreadyRunning: "HTTPServerError.alreadyRunning"
             }
         }
@@ -81,10 +78,7 @@ import _Concurrency
         nonisolated(nonsending)
             public func run(_ handler: @escaping Handler) async throws(HTTPServerError)
         {
-            guard service == nil else {
-                Exit.lastError = HTTPServerError.alreadyRunning.name
-                throw .alreadyRunning
-            }
+            guard service == nil else { throw .alreadyRunning }
             let service = HTTPService<TCPConnection>(
                 limits: configuration.limits, timeouts: configuration.timeouts, handler: handler)
             self.service = service

@@ -29,20 +29,20 @@ public enum NetworkError: Error, Equatable, Sendable {
 
 extension NetworkError: CustomStringConvertible {
     /// Type and case, since Embedded Swift cannot tell them by itself.
-    public var description: String { name.description }
+    public var description: String { "NetworkError." + name.description }
 
     var name: StaticString {
         switch self {
-        case .noNetwork: "NetworkError.noNetwork"
-        case .timedOut: "NetworkError.timedOut"
-        case .cancelled: "NetworkError.cancelled"
-        case .reset: "NetworkError.reset"
-        case .refused: "NetworkError.refused"
-        case .unreachable: "NetworkError.unreachable"
-        case .closed: "NetworkError.closed"
-        case .addressInUse: "NetworkError.addressInUse"
-        case .tooMany: "NetworkError.tooMany"
-        case .tooLong: "NetworkError.tooLong"
+        case .noNetwork: "noNetwork"
+        case .timedOut: "timedOut"
+        case .cancelled: "cancelled"
+        case .reset: "reset"
+        case .refused: "refused"
+        case .unreachable: "unreachable"
+        case .closed: "closed"
+        case .addressInUse: "addressInUse"
+        case .tooMany: "tooMany"
+        case .tooLong: "tooLong"
         }
     }
 }
@@ -51,7 +51,7 @@ extension NetworkError: CustomStringConvertible {
     extension NetworkError {
         /// This error, kept for the report of an error that `main` does not catch.
         @inline(never) func noted() -> NetworkError {
-            Exit.lastError = name
+            Exit.lastNetworkError = name
             return self
         }
 
