@@ -27,11 +27,12 @@ struct MachineFailure: Error, CustomStringConvertible {
 
 /// What a machine printed, as it comes.
 actor ConsoleLog {
-    private(set) var text = ""
+    /// Decoded as a whole: a piece may end within a character.
+    private var octets: [UInt8] = []
 
-    func append(_ octets: ArraySlice<UInt8>) {
-        text += String(decoding: octets, as: UTF8.self)
-    }
+    var text: String { String(decoding: octets, as: UTF8.self) }
+
+    func append(_ octets: ArraySlice<UInt8>) { self.octets += octets }
 }
 
 /// A machine that runs.
