@@ -4,7 +4,7 @@ PREFIX ?= /usr/local
 PORT ?= 8080
 FORMATTED = Sources Tests Examples Package.swift $(wildcard Benchmarks)
 
-.PHONY: run test bench lint build install setup
+.PHONY: run test fuzz bench lint build install setup
 
 # Builds the example website into an image, boots it, and serves it on this machine.
 run: setup build
@@ -14,6 +14,11 @@ run: setup build
 test: setup lint
 	swift build --build-tests --quiet
 	swift test --skip-build
+
+# Each parser for so many seconds, by libFuzzer; `make fuzz TARGETS="network elf"` only these.
+SECONDS_EACH ?= 60
+fuzz:
+	SECONDS_EACH=$(SECONDS_EACH) Tests/Fuzzing/run $(TARGETS)
 
 bench: build
 	@.ci/setup bench

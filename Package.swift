@@ -100,31 +100,68 @@ let hostTargets: [Target] = [
         ],
         path: "Benchmarks/Runner", swiftSettings: settings),
 
-    tests("MachineTests", ["SwiftletMachine", "SwiftletMemory"]),
-    tests("RuntimeTests", ["SwiftletRuntime"]),
-    tests("VirtioTests", ["SwiftletVirtio", "SwiftletMemory", "SwiftletMachine"]),
-    // What several test targets use: frames by hand, random numbers from a seed.
+    // What tests share; they are run on the host alone.
     .target(
-        name: "TestSupport", dependencies: ["SwiftletNetwork"], path: "Tests/Support",
+        name: "SwiftletTestSupport", dependencies: ["SwiftletNetwork"], path: "Tests/Support",
         swiftSettings: settings),
-    tests("NetworkTests", ["SwiftletNetwork", "TestSupport"]),
-    tests("HTTPTests", ["SwiftletHTTP"]),
+    tests("MachineTests", ["SwiftletTestSupport", "SwiftletMachine", "SwiftletMemory"]),
+    tests("RuntimeTests", ["SwiftletTestSupport", "SwiftletRuntime"]),
+    tests(
+        "VirtioTests",
+        ["SwiftletTestSupport", "SwiftletVirtio", "SwiftletMemory", "SwiftletMachine"]),
+    tests("NetworkTests", ["SwiftletTestSupport", "SwiftletNetwork"]),
+    tests("HTTPTests", ["SwiftletTestSupport", "SwiftletHTTP"]),
     tests("ArchitectureTests"),
-    tests("BuildTests", ["SwiftletBuild", "SwiftletHypervisors", "SwiftletBootProtocol"]),
+    tests(
+        "BuildTests",
+        ["SwiftletTestSupport", "SwiftletBuild", "SwiftletHypervisors", "SwiftletBootProtocol"]),
     // Guests holds packages of their own, which the tests build and boot.
     tests(
         "GuestTests",
         [
             "SwiftletBuild", "SwiftletHypervisors", "SwiftletBootProtocol", "SwiftletNetwork",
-            "SwiftletCommand", "TestSupport",
+            "SwiftletCommand", "SwiftletTestSupport",
         ],
         exclude: ["Guests"]),
 ]
 
+/// Set by Tests/Fuzzing/run: the targets of the fuzzer and what they need, in one library.
+let isFuzzBuild = Context.environment["SWIFTLET_FUZZ"] != nil
+
+let fuzzTargets: [Target] =
+    hostTargets.filter { ["SwiftletBuild", "SwiftletTestSupport"].contains($0.name) } + [
+        .target(
+            name: "SwiftletFuzz",
+            dependencies: [
+                "SwiftletTestSupport", "SwiftletNetwork", "SwiftletHTTP", "SwiftletVirtio",
+                "SwiftletMachine", "SwiftletBootProtocol", "SwiftletBuild",
+            ],
+            path: "Tests",
+            sources: [
+                "Fuzzing/Fuzzer.swift", "NetworkTests/Fuzzing/NetworkFuzzing.swift",
+                "NetworkTests/Fuzzing/DHCPFuzzing.swift", "NetworkTests/Fuzzing/SeedCorpus.swift",
+                "NetworkTests/Simulation/Frames.swift",
+                "NetworkTests/Simulation/LonelyStack.swift",
+                "NetworkTests/Simulation/SimulatedDevice.swift",
+                "HTTPTests/Fuzzing/HTTPFuzzing.swift", "HTTPTests/MemoryTransport.swift",
+                "BuildTests/Fuzzing/BuildFuzzing.swift", "BuildTests/SampleGuest.swift",
+                "VirtioTests/Fuzzing/VirtioFuzzing.swift",
+                "VirtioTests/Simulation/FakeDevice.swift",
+                "VirtioTests/Simulation/DeviceQueue.swift",
+                "VirtioTests/Simulation/FakeMMIO.swift",
+            ],
+            swiftSettings: settings)
+    ]
+
+let products: [Product] =
+    isFuzzBuild
+    ? [.library(name: "SwiftletFuzz", type: .static, targets: ["SwiftletFuzz"])]
+    : [.library(name: "Swiftlet", targets: ["Swiftlet"])]
+        + (isGuestBuild ? [] : [.executable(name: "swiftlet", targets: ["SwiftletCommand"])])
+
 let package = Package(
     name: "Swiftlet",
-    products: [.library(name: "Swiftlet", targets: ["Swiftlet"])]
-        + (isGuestBuild ? [] : [.executable(name: "swiftlet", targets: ["SwiftletCommand"])]),
+    products: products,
     dependencies: isGuestBuild
         ? []
         : [
@@ -132,5 +169,5 @@ let package = Package(
             .package(url: "https://github.com/swiftlang/swift-subprocess", from: "1.0.0"),
             .package(url: "https://github.com/apple/swift-system", from: "1.5.0"),
         ],
-    targets: guestTargets + (isGuestBuild ? [] : hostTargets)
+    targets: guestTargets + (isGuestBuild ? [] : isFuzzBuild ? fuzzTargets : hostTargets)
 )

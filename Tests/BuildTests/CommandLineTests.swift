@@ -1,6 +1,7 @@
 // The guest's command line: what the host writes, the guest reads; whatever it is, nothing crashes.
 
 import SwiftletBootProtocol
+import SwiftletTestSupport
 import Testing
 
 @testable import SwiftletBuild
@@ -87,7 +88,14 @@ struct CommandLineTests {
         #expect(qemu?.size == 512 && qemu?.address == 0xFEB0_2E00 && qemu?.interrupt == 12)
         let firecracker = parse("4K@0xd0000000:5:1")
         #expect(firecracker?.size == 4096 && firecracker?.interrupt == 5)
+        for (text, size) in [
+            ("8k@1:2", 8 << 10), ("3M@1:2", 3 << 20), ("0x10m@1:2", 16 << 20),
+            ("2G@1:2", 2 << 30), ("1g@1:2", 1 << 30),
+        ] as [(String, UInt64)] {
+            #expect(parse(text)?.size == size, "\(text)")
+        }
         for text in [
+            "17179869184G@1:2", "1T@1:2", "G@1:2", "1GG@1:2", "18014398509481984K@1:2",
             "", "512", "512@", "512@0x:1", "512@1:", "512@1:2:", "512@1:99999999999", "x@1:2",
             "@0x10:1", "512@0x10:1x", "512@0xfffffffffffffff0:1", "0@0x10:1", "512@0:1",
             "512@16:4294967296", "99999999999999999999@1:1", "KK@1:1",
@@ -99,8 +107,8 @@ struct CommandLineTests {
 
     @Test("Random lines do not crash", arguments: 0..<4 as Range<UInt64>)
     func randomLines(seed: UInt64) {
-        var random = SeededRandom(state: seed)
-        let alphabet = Array(" =%-0123456789abcdefx./,:@KMip\u{0}".utf8)
+        var random = SeededRandom(seed: seed)
+        let alphabet = Array(" =%-0123456789abcdefx./,:@KMGip\u{0}".utf8)
         for _ in 0..<3000 {
             let bytes = (0..<Int.random(in: 0...40, using: &random)).map { _ in
                 alphabet.randomElement(using: &random) ?? 0

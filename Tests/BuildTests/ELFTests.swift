@@ -1,6 +1,7 @@
 // Reading ELF files: right ones whole, damaged ones without a crash.
 
 import SwiftletBootProtocol
+import SwiftletTestSupport
 import SystemPackage
 import Testing
 
@@ -53,7 +54,7 @@ struct ELFTests {
     @Test("Random damage does not crash", arguments: 0..<8 as Range<UInt64>)
     func randomMutations(seed: UInt64) {
         let bytes = SampleGuest().bytes
-        var random = SeededRandom(state: seed)
+        var random = SeededRandom(seed: seed)
         for _ in 0..<500 {
             var mutated = bytes
             for _ in 0..<Int.random(in: 1...8, using: &random) {

@@ -1,6 +1,7 @@
 // The archive of packed files: written, found again, and damaged.
 
 import SwiftletBootProtocol
+import SwiftletTestSupport
 import Testing
 
 @testable import SwiftletBuild
@@ -39,6 +40,20 @@ struct FileArchiveTests {
         }
     }
 
+    @Test("An archive that was checked before is not checked again")
+    func alreadyChecked() {
+        let bytes = Self.archive()
+        let archive = FileArchive(alreadyChecked: bytes.span.bytes)
+        #expect(archive.count == 7)
+        let path = Array("a/b.css".utf8)
+        let place = archive.find(path.span.bytes)?.contents
+        #expect(place.map { Array(bytes[$0]) } == Array("contents of a/b.css".utf8))
+        let none = FileArchive(alreadyChecked: RawSpan())
+        #expect(none.count == 0)
+        let isFound = none.find(path.span.bytes) != nil
+        #expect(!isFound)
+    }
+
     @Test("An archive without files is an archive")
     func empty() throws {
         let bytes = FileArchive.write([])
@@ -61,7 +76,7 @@ struct FileArchiveTests {
     @Test("Damaged archives are refused or readable to the end", arguments: 0..<4 as Range<UInt64>)
     func mutations(seed: UInt64) {
         let bytes = Self.archive()
-        var random = SeededRandom(state: seed)
+        var random = SeededRandom(seed: seed)
         for _ in 0..<2000 {
             var mutated = bytes
             for _ in 0..<Int.random(in: 1...3, using: &random) {

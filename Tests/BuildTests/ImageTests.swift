@@ -94,6 +94,27 @@ struct ImageTests {
         #expect(error?.message.contains(Self.refused[index].0) ?? false, "\(error?.message ?? "")")
     }
 
+    @Test("A guest whose notes lie elsewhere in the file than in memory is refused")
+    func contradictingNotes() throws {
+        var bytes = SampleGuest().bytes
+        let elf = try ELFFile(bytes)
+        let index = try #require(elf.segments.firstIndex { $0.type == ELFSegment.note })
+        let place = Int(elf.segments[index].offset)
+        let size = Int(elf.segments[index].fileSize)
+        let notes = bytes[place..<place + size]
+        bytes.replaceSubrange(place..<place + size, with: repeatElement(0, count: size))
+        let field = ELFFile.headerSize + index * ELFSegment.size + 8
+        for octet in 0..<8 {
+            bytes[field + octet] = UInt8(truncatingIfNeeded: bytes.count >> (8 * octet))
+        }
+        bytes += notes
+        #expect(try ELFFile(bytes).notes().contains(where: \.isPVHEntry))
+        let error = #expect(throws: ToolError.self) {
+            try ImageWriter.write(linked: bytes, files: [], name: "guest")
+        }
+        #expect(error?.message.contains("contradict each other") ?? false)
+    }
+
     @Test("A linked guest that was not made an image of is no image")
     func notAnImage() {
         let error = #expect(throws: ToolError.self) {

@@ -3,7 +3,7 @@
 import Glibc
 import SwiftletBuild
 import SwiftletNetwork
-import TestSupport
+import SwiftletTestSupport
 import Testing
 
 extension NetworkGuests {

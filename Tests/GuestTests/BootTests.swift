@@ -33,6 +33,24 @@ struct BootTests {
         }
     }
 
+    @Test("A server that is stopped ends idle connections, and answers the last request")
+    func stopServer() async throws {
+        let image = try await GuestImages.guest("Fixture")
+        try await Machine.with(image, publishing: [80], arguments: ["serve"]) { machine in
+            #expect(try await machine.curl("/").output == "fixture\n")
+            let idle = try Connection(port: machine.ports[0].host)
+            defer { idle.close() }
+            try idle.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+            #expect(try idle.receive(until: "fixture\n").hasPrefix("HTTP/1.1 200 OK\r\n"))
+            let last = try await machine.curl("/stop", ["--include"])
+            #expect(last.output.contains("\r\nConnection: close\r\n"), "\(last.errorOutput)")
+            #expect(last.output.hasSuffix("the last answer\n"))
+            // The end of the stream; a reset would be an error.
+            #expect(try idle.receive() == "")
+            #expect(try await machine.task.value == .exited(0))
+        }
+    }
+
     @Test("A machine that is stopped stops")
     func stop() async throws {
         let image = try await GuestImages.example("HelloHTTP")

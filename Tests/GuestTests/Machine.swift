@@ -4,6 +4,7 @@ import Glibc
 import SwiftletBootProtocol
 import SwiftletBuild
 import SwiftletHypervisors
+import SystemPackage
 
 /// Why boots cannot be tested here; nil if they can.
 enum Requirement {
@@ -28,11 +29,12 @@ struct MachineFailure: Error, CustomStringConvertible {
 
 /// What a machine printed, as it comes.
 actor ConsoleLog {
-    private(set) var text = ""
+    /// Decoded as a whole: a piece may end within a character.
+    private var octets: [UInt8] = []
 
-    func append(_ octets: ArraySlice<UInt8>) {
-        text += String(decoding: octets, as: UTF8.self)
-    }
+    var text: String { String(decoding: octets, as: UTF8.self) }
+
+    func append(_ octets: ArraySlice<UInt8>) { self.octets += octets }
 }
 
 /// A machine that runs.
@@ -129,6 +131,11 @@ struct Machine: Sendable {
             defer { alarm.cancel() }
             return (try await machine.task.value, await machine.output)
         }
+    }
+
+    /// The command line, which was built beside these tests.
+    static var tool: String {
+        FileSystem.resolve("/proc/self/exe").removingLastComponent().appending("swiftlet").string
     }
 
     /// A port of the loopback interface on which nobody listens.

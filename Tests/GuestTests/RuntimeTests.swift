@@ -70,7 +70,6 @@ struct BadEnd: Sendable, CustomTestStringConvertible {
     var testDescription: String { mode }
 
     static let all = [
-        BadEnd(mode: "throw", report: "illegal instruction", code: 132, function: "async_Main"),
         BadEnd(mode: "trap", report: "illegal instruction", code: 132, function: "indexOutOfRange"),
         BadEnd(
             mode: "null", report: "page fault: reading 0x0000000000000008, a null pointer",
@@ -118,6 +117,38 @@ struct FaultTests {
         #expect(free < whole / 4)
     }
 
+    @Test("An error that main throws ends the machine with exit code 1 and the error's type")
+    func uncaughtError() async throws {
+        let image = try await GuestImages.guest("Fixture")
+        let end = try await Machine.run(image, arguments: ["throw"])
+        #expect(end.exit == .exited(1), "\(end.output)")
+        let shown = await Self.symbolised(end.output, of: image)
+        #expect(shown.contains { $0 == "swiftlet: main ended by throwing an error" }, "\(shown)")
+        #expect(shown.contains { $0.hasSuffix(" an uncaught Fixture.FixtureError") }, "\(shown)")
+        #expect(!end.output.contains("fault"), "\(end.output)")
+    }
+
+    @Test("Of an error of the network's the case is named too, and output comes before the report")
+    func uncaughtNetworkError() async throws {
+        let image = try await GuestImages.guest("Fixture")
+        let end = try await Machine.run(image, arguments: ["throw-network"])
+        #expect(end.exit == .exited(1), "\(end.output)")
+        let lines = end.output.split(whereSeparator: \.isNewline)
+        #expect(
+            lines.prefix(2) == [
+                "before the end",
+                "swiftlet: main ended by throwing an error; the last of the network's was "
+                    + "NetworkError.addressInUse",
+            ], "\(end.output)")
+    }
+
+    /// The console as `swiftlet run` shows it, by lines.
+    private static func symbolised(_ console: String, of image: Image) async -> [Substring] {
+        let filter = ConsoleFilter(symboliser: Symboliser(debug: image.debugPath))
+        let shown = await filter.pass(Array(console.utf8)[...]) + filter.finish()
+        return String(decoding: shown, as: UTF8.self).split(whereSeparator: \.isNewline)
+    }
+
     private func check(_ bad: BadEnd, on type: MachineType) async throws {
         let image = try await GuestImages.guest("Fixture")
         let end = try await Machine.run(
@@ -128,10 +159,8 @@ struct FaultTests {
                 $0.hasPrefix("swiftlet: fault: ")
             }, "\(end.output)")
         #expect(report.contains(bad.report))
-        let filter = ConsoleFilter(symboliser: Symboliser(debug: image.debugPath))
-        let shown = await filter.pass(Array(end.output.utf8)[...]) + filter.finish()
-        let backtrace = String(decoding: shown, as: UTF8.self)
-            .split(whereSeparator: \.isNewline).drop { !$0.hasPrefix("  at 0x") }
+        let backtrace = await Self.symbolised(end.output, of: image)
+            .drop { !$0.hasPrefix("  at 0x") }
         #expect(backtrace.contains { $0.contains(bad.function) }, "\(backtrace)")
         #expect(backtrace.contains { $0.contains(".swift:") }, "\(backtrace)")
     }

@@ -1,7 +1,5 @@
 // A connection made of memory and a script: what the client does, and when.
 
-import Testing
-
 @testable import SwiftletHTTP
 
 /// Octets in from a script, octets out into an array; time moves only by the script and by waits.
@@ -16,7 +14,7 @@ final class MemoryTransport: HTTPTransport, @unchecked Sendable {
     }
 
     enum Failure: Error {
-        case timedOut, reset
+        case timedOut, reset, interrupted
     }
 
     let remoteAddress = "client"
@@ -27,6 +25,7 @@ final class MemoryTransport: HTTPTransport, @unchecked Sendable {
     var unixSeconds: Int64? = 784_111_777
     var isFinished = false
     var isAborted = false
+    private var isInterrupted = false
     /// Octets taken by one `send`, and until the next wait.
     var sendRoom = Int.max
     /// What a wait for room makes of `sendRoom`; nil lets it time out.
@@ -72,6 +71,7 @@ final class MemoryTransport: HTTPTransport, @unchecked Sendable {
         onWait?()
         while true {
             if isAborted { throw .reset }
+            if isInterrupted { throw .interrupted }
             if !inbox.isEmpty { return true }
             guard !script.isEmpty else {
                 now = deadline
@@ -112,28 +112,7 @@ final class MemoryTransport: HTTPTransport, @unchecked Sendable {
     static func isTimeout(_ failure: Failure) -> Bool { failure == .timedOut }
     func finish() { isFinished = true }
     func abort() { isAborted = true }
+    func interrupt() { isInterrupted = true }
 
     var text: String { String(decoding: outbox, as: UTF8.self) }
-}
-
-typealias TestService = HTTPService<MemoryTransport>
-typealias TestRequest = HTTPServerRequest<MemoryTransport>
-typealias TestResponse = HTTPServerResponse<MemoryTransport>
-
-/// Serves the script with the handler, and returns the transport for a look at what came of it.
-@discardableResult
-func serve(
-    _ transport: MemoryTransport, limits: HTTPLimits = HTTPLimits(),
-    timeouts: HTTPTimeouts = HTTPTimeouts(),
-    _ handler: @escaping TestService.Handler = { request, response in
-        switch request.path {
-        case "/": await response.send("Hello")
-        default: await response.send(status: .notFound, "no such page")
-        }
-    }
-) async -> MemoryTransport {
-    let service = TestService(limits: limits, timeouts: timeouts, handler: handler)
-    await service.serve(transport)
-    #expect(service.connectionCount == 0)
-    return transport
 }

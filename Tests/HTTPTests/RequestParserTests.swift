@@ -1,5 +1,6 @@
 // The request parser against tables of good and bad heads (RFC 9110, RFC 9112).
 
+import SwiftletTestSupport
 import Testing
 
 @testable import SwiftletHTTP
@@ -297,7 +298,7 @@ let badHeads: [(String, Int)] = [
     }
 
     @Test func mutationsNeverTrapAndSplitsNeverMatter() {
-        var random = SplitMix(seed: 0x5EED_0001)
+        var random = SeededRandom(seed: 0x5EED_0001)
         let seeds = (goodHeads + badHeads.map(\.0)).map(octets)
         let interesting: [UInt8] = [0, 9, 10, 13, 32, 58, 44, 47, 63, 127, 128, 255, 0x30, 0x41]
         var accepted = 0
@@ -335,20 +336,5 @@ let badHeads: [(String, Int)] = [
             }
         }
         #expect(accepted > 1000)
-    }
-}
-
-/// A small generator with a seed (Steele, Lea, Flood 2014), so that a failure can be had again.
-struct SplitMix: RandomNumberGenerator {
-    var state: UInt64
-
-    init(seed: UInt64) { state = seed }
-
-    mutating func next() -> UInt64 {
-        state &+= 0x9E37_79B9_7F4A_7C15
-        var z = state
-        z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
-        z = (z ^ (z >> 27)) &* 0x94D0_49BB_1331_11EB
-        return z ^ (z >> 31)
     }
 }

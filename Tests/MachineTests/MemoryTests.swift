@@ -1,5 +1,6 @@
 // Page frames and heap on host memory, against a model of what is in use.
 
+import SwiftletTestSupport
 import Testing
 
 @testable import SwiftletMachine
@@ -28,7 +29,7 @@ struct MemoryTests {
     @Test func framesComeBackTogether() throws {
         try withHeap(frames: 1024) { heap in
             let free = heap.frames.freeCount
-            var random = SeededGenerator(seed: 1)
+            var random = SeededRandom(seed: 1)
             var held: [(pointer: UnsafeMutableRawPointer, count: Int)] = []
             for step in 0..<20_000 {
                 if held.isEmpty || Bool.random(using: &random) {
@@ -82,7 +83,7 @@ struct MemoryTests {
     func heapNeverOverlapsAndGivesBack(seed: UInt64) {
         withHeap(frames: 4096) { heap in
             let free = heap.frames.freeCount
-            var random = SeededGenerator(seed: seed)
+            var random = SeededRandom(seed: seed)
             var held: [(pointer: UnsafeMutableRawPointer, size: Int, mark: UInt8)] = []
             for step in 0..<50_000 {
                 if held.count < 500, held.isEmpty || Int.random(in: 0..<5, using: &random) < 3 {
@@ -114,20 +115,5 @@ struct MemoryTests {
             let kept = free - heap.frames.freeCount
             #expect(kept <= 28 * 4)
         }
-    }
-}
-
-/// SplitMix64: the same numbers for the same seed.
-private struct SeededGenerator: RandomNumberGenerator {
-    private var state: UInt64
-
-    init(seed: UInt64) { state = seed }
-
-    mutating func next() -> UInt64 {
-        state &+= 0x9E37_79B9_7F4A_7C15
-        var z = state
-        z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
-        z = (z ^ (z >> 27)) &* 0x94D0_49BB_1331_11EB
-        return z ^ (z >> 31)
     }
 }

@@ -1,6 +1,7 @@
 // The timer wheel and heap against a model: whatever the order of starts and stops, each timer
 // fires once, not before its time, and the earlier before the later.
 
+import SwiftletTestSupport
 import Testing
 
 @testable import SwiftletRuntime
@@ -42,7 +43,7 @@ struct TimersTests {
     @Test(arguments: 0..<20)
     func behavesAsASortedList(seed: Int) {
         stopAll()
-        var random = SeededGenerator(seed: UInt64(seed))
+        var random = SeededRandom(seed: UInt64(seed))
         var model: [Int32: UInt64] = [:]
         var now: UInt64 = 0
         for _ in 0..<5000 {
@@ -79,20 +80,5 @@ struct TimersTests {
             questions += 1
         }
         #expect(Timers.nextDeadline == .max)
-    }
-}
-
-/// SplitMix64: the same numbers for the same seed.
-struct SeededGenerator: RandomNumberGenerator {
-    private var state: UInt64
-
-    init(seed: UInt64) { state = seed }
-
-    mutating func next() -> UInt64 {
-        state &+= 0x9E37_79B9_7F4A_7C15
-        var z = state
-        z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
-        z = (z ^ (z >> 27)) &* 0x94D0_49BB_1331_11EB
-        return z ^ (z >> 31)
     }
 }

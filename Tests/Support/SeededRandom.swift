@@ -1,13 +1,12 @@
-// Random numbers from a seed (SplitMix64), so that every failure can be run again.
+// Random numbers from a seed, so that every failure can be run again.
 
-package struct SeededRandom: RandomNumberGenerator {
+/// SplitMix64 (Steele, Lea and Flood 2014): the same numbers for the same seed, everywhere.
+public struct SeededRandom: RandomNumberGenerator, Sendable {
     private var state: UInt64
 
-    package init(seed: UInt64) {
-        state = seed
-    }
+    public init(seed: UInt64) { state = seed }
 
-    package mutating func next() -> UInt64 {
+    public mutating func next() -> UInt64 {
         state &+= 0x9E37_79B9_7F4A_7C15
         var value = state
         value = (value ^ value >> 30) &* 0xBF58_476D_1CE4_E5B9
@@ -15,12 +14,21 @@ package struct SeededRandom: RandomNumberGenerator {
         return value ^ value >> 31
     }
 
+    /// A number below `limit`.
+    public mutating func below(_ limit: UInt64) -> UInt64 { next() % limit }
+
     /// True in `perMille` of a thousand cases.
-    package mutating func chance(perMille: Int) -> Bool {
+    public mutating func chance(perMille: Int) -> Bool {
         perMille > 0 && Int(next() % 1000) < perMille
     }
 
-    package mutating func bytes(_ count: Int) -> [UInt8] {
+    /// True with this probability.
+    public mutating func chance(_ probability: Double) -> Bool {
+        Double(next() >> 11) < probability * Double(1 << 53)
+    }
+
+    /// So many octets.
+    public mutating func bytes(_ count: Int) -> [UInt8] {
         var bytes: [UInt8] = []
         bytes.reserveCapacity(count)
         while bytes.count < count {

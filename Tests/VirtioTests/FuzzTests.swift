@@ -2,25 +2,10 @@
 // written outside of a buffer (the driver's own memory beside the rings is the witness).
 
 import SwiftletMachine
+import SwiftletTestSupport
 import Testing
 
 @testable import SwiftletVirtio
-
-/// xorshift64*: the same numbers everywhere.
-struct SeededGenerator {
-    var state: UInt64
-
-    mutating func next() -> UInt64 {
-        state ^= state >> 12
-        state ^= state << 25
-        state ^= state >> 27
-        return state &* 0x2545_F491_4F6C_DD1D
-    }
-
-    mutating func below(_ limit: UInt64) -> UInt64 {
-        next() % limit
-    }
-}
 
 @Suite struct FuzzTests {
     private static var allFeatures: VirtioFeatures {
@@ -31,7 +16,7 @@ struct SeededGenerator {
     }
 
     /// One thing that a device may do, mostly plausible, often not.
-    private func act(_ device: FakeDevice, _ random: inout SeededGenerator, hostility: UInt64) {
+    private func act(_ device: FakeDevice, _ random: inout SeededRandom, hostility: UInt64) {
         let index = Int(random.below(2))
         guard device.queues[index].isReady else { return }
         let isHostile = random.below(hostility) == 0
@@ -66,7 +51,7 @@ struct SeededGenerator {
     }
 
     private func deliver(
-        _ device: FakeDevice, _ random: inout SeededGenerator, _ hostility: UInt64
+        _ device: FakeDevice, _ random: inout SeededRandom, _ hostility: UInt64
     ) {
         guard let id = device.queues[0].take(), id < device.queues[0].size else { return }
         let descriptor = device.queues[0].descriptor(id)
@@ -99,7 +84,7 @@ struct SeededGenerator {
 
     @Test(arguments: [1, 2, 3, 4, 5, 6, 7, 8] as [UInt64])
     func anythingADeviceWritesIsSurvived(_ seed: UInt64) throws {
-        var random = SeededGenerator(state: seed &* 0x9E37_79B9_7F4A_7C15)
+        var random = SeededRandom(seed: seed &* 0x9E37_79B9_7F4A_7C15)
         var steps = 0
         var received = 0
         var failures = 0
@@ -154,7 +139,7 @@ struct SeededGenerator {
     }
 
     @Test func configurationNoiseIsSurvived() {
-        var random = SeededGenerator(state: 99)
+        var random = SeededRandom(seed: 99)
         var successes = 0
         for _ in 0..<5_000 {
             let device = FakeDevice.network(

@@ -1,5 +1,6 @@
 // PCI enumeration and virtio's PCI transport (virtio 1.2 §4.1) on a simulated bus.
 
+import SwiftletTestSupport
 import Testing
 
 @testable import SwiftletMachine
@@ -201,7 +202,7 @@ import Testing
     }
 
     @Test func noiseInConfigurationSpaceIsSurvived() {
-        var random = SeededGenerator(state: 4711)
+        var random = SeededRandom(seed: 4711)
         var results: [VirtioError.Kind: Int] = [:]
         for _ in 0..<3_000 {
             let function = virtioFunction()

@@ -62,6 +62,7 @@ import CSwiftletMachine
                 Power.off(code: ExitCode.segmentationFault)
             }
             isReporting = true
+            if frame.vector == 6, isAfterMain(frame.rip) { endOfThrowingMain(frame.rip) }
             Console.write("\nswiftlet: fault: ")
             Console.write(name(of: frame.vector))
             let address = swiftlet_read_cr2()
@@ -172,12 +173,24 @@ import CSwiftletMachine
                 && address < UInt64(swiftlet_address_of_rodata_start())
         }
 
-        private static func writeFrame(_ address: UInt64) {
+        /// Embedded Swift traps where `main` has thrown, and drops the error. There the trap is no
+        /// fault of the program's.
+        private static func isAfterMain(_ address: UInt64) -> Bool {
+            address >= UInt64(swiftlet_address_of_after_main_start())
+                && address < UInt64(swiftlet_address_of_after_main_end())
+        }
+
+        /// A place in the code as a line of a backtrace.
+        public static func writeFrame(_ address: UInt64) {
             Console.write("  at ")
             Console.write(hexadecimal: address)
             Console.write("\n")
         }
     }
+
+    /// `Runtime` ends the application: it knows what was printed and not yet shown.
+    @_silgen_name("swiftlet_end_of_throwing_main")
+    private func endOfThrowingMain(_ address: UInt64) -> Never
 
     @_cdecl("swiftlet_report_fault")
     func reportFault(_ frame: UnsafePointer<swiftlet_fault_frame>) {

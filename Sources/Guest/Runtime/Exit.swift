@@ -5,12 +5,31 @@ import SwiftletMachine
 #if hasFeature(Embedded)
     /// Ends the machine with the application's exit code.
     public enum Exit {
+        /// The case of the network's error that was thrown last: most likely what ends `main`, if
+        /// an error does.
+        nonisolated(unsafe) public static var lastNetworkError: StaticString = ""
+
         /// Writes what standard output holds back, then powers off. The host sees the low eight
         /// bits, as of any Unix process.
         public static func exit(code: Int32) -> Never {
             StandardOutput.flush()
             Power.off(code: UInt8(truncatingIfNeeded: code))
         }
+    }
+
+    /// `main` has thrown. Which error, the compiler has dropped by now: what is known is the last of
+    /// the network's, and, by the address in the debug file, the error's type.
+    @_cdecl("swiftlet_end_of_throwing_main")
+    func endOfThrowingMain(_ address: UInt64) {
+        StandardOutput.flush()
+        Console.write("\nswiftlet: main ended by throwing an error")
+        if Exit.lastNetworkError.utf8CodeUnitCount > 0 {
+            Console.write("; the last of the network's was NetworkError.")
+            Console.write(Exit.lastNetworkError)
+        }
+        Console.write("\n")
+        Faults.writeFrame(address)
+        Power.off(code: 1)
     }
 
     @_cdecl("exit")

@@ -50,17 +50,13 @@ public struct VirtioDeviceSetting: Equatable, Sendable {
     public var interrupt: UInt32
 
     /// Reads `SIZE@ADDRESS:IRQ[:ID]`, the form of Linux's virtio_mmio.device parameter: SIZE may
-    /// end in K or M; numbers are decimal or 0x-hexadecimal. Nil if it is not of that form.
+    /// end in K, M or G; numbers are decimal or 0x-hexadecimal. Nil if it is not of that form.
     public init?(_ line: RawSpan, in range: Range<Int>) {
         var scanner = OctetScanner(line, in: range)
         guard var size = scanner.number() else { return nil }
-        if scanner.skip(UInt8(ascii: "K")) {
-            guard size <= 1 << 20 else { return nil }
-            size <<= 10
-        } else if scanner.skip(UInt8(ascii: "M")) {
-            guard size <= 1 << 20 else { return nil }
-            size <<= 20
-        }
+        let shift = scanner.sizeSuffix()
+        guard size <= UInt64.max >> shift else { return nil }
+        size <<= shift
         guard scanner.skip(UInt8(ascii: "@")), let address = scanner.number(),
             scanner.skip(UInt8(ascii: ":")), let interrupt = scanner.number(),
             interrupt <= UInt64(UInt32.max), size > 0, address != 0, address <= .max - size
@@ -177,6 +173,21 @@ struct OctetScanner: ~Escapable {
             offset &+= 1
         }
         return offset > start ? value : nil
+    }
+
+    /// The power of two that K, M or G multiplies by, in either case; 0 without one of them.
+    @_lifetime(self: copy self)
+    mutating func sizeSuffix() -> UInt64 {
+        guard offset < end else { return 0 }
+        let shift: UInt64
+        switch line.octet(offset) | 0x20 {
+        case UInt8(ascii: "k"): shift = 10
+        case UInt8(ascii: "m"): shift = 20
+        case UInt8(ascii: "g"): shift = 30
+        default: return 0
+        }
+        offset &+= 1
+        return shift
     }
 
     /// An IPv4 address in dotted decimal.

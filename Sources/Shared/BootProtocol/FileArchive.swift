@@ -73,6 +73,13 @@ public struct FileArchive: ~Escapable {
         }
     }
 
+    /// An archive that `init(_:)` has accepted before, and that nobody can have changed since.
+    @_lifetime(copy bytes)
+    public init(alreadyChecked bytes: RawSpan) {
+        self.bytes = bytes
+        count = bytes.byteCount > 0 ? Int(bytes.littleEndian32(12)) : 0
+    }
+
     private static func range(_ offset: UInt64, _ size: UInt64, _ bytes: RawSpan) -> Range<Int>? {
         let total = UInt64(bytes.byteCount)
         guard offset <= total, size <= total &- offset else { return nil }

@@ -1,7 +1,7 @@
 // Frames to a guest, good ones and such as can be broken, with checksums by hand.
 
 import SwiftletNetwork
-import TestSupport
+import SwiftletTestSupport
 
 /// Frames for the guest, made by hand.
 enum HandMade {

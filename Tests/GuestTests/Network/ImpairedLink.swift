@@ -2,7 +2,7 @@
 
 import Glibc
 import Synchronization
-import TestSupport
+import SwiftletTestSupport
 
 /// What happens to frames, in thousandths of them, decided by a seed.
 struct Impairment: Sendable {

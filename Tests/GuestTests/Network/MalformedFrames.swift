@@ -1,7 +1,7 @@
 // Frames that no honest station sends, by layer.
 
 import SwiftletNetwork
-import TestSupport
+import SwiftletTestSupport
 
 /// A layer of the stack, and what is sent to harm it.
 enum Layer: String, CaseIterable, Sendable {

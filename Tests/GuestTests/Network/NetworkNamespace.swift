@@ -4,7 +4,7 @@ import Glibc
 import SwiftletBuild
 import SwiftletHypervisors
 import SystemPackage
-import TestSupport
+import SwiftletTestSupport
 import Testing
 
 /// A network namespace in which this process, QEMU and clients can meet. Nothing of the host's

@@ -1,5 +1,6 @@
 // RFC 1071: the fast checksum against the text of the RFC.
 
+import SwiftletTestSupport
 import Testing
 
 @testable import SwiftletNetwork

@@ -1,5 +1,6 @@
 // RFC 2131 and 2132: a lease's life against a simulated server, and servers that lie.
 
+import SwiftletTestSupport
 import Testing
 
 @testable import SwiftletNetwork

@@ -1,5 +1,6 @@
 // Random mutations of valid frames, hundreds of thousands of them: nothing traps, nothing grows.
 
+import SwiftletTestSupport
 import Testing
 
 @testable import SwiftletNetwork

@@ -1,10 +1,19 @@
 // One entry for any fuzzer: octets in, a stack fed with them, and nothing may trap or grow.
 //
 // The octets are a script, so that a fuzzer can reach states and not only parsers: each record is
-// an action, a length and a frame. `SeedCorpus` has scripts to begin from; a libFuzzer target
-// needs no more than a call of `fuzzNetworkStack` from LLVMFuzzerTestOneInput.
+// an action, a length and a frame. `SeedCorpus` has scripts to begin from.
 
 import SwiftletNetwork
+import SwiftletTestSupport
+
+/// The stack with a static address: Ethernet to TCP. Checksums are set right unless a record's
+/// length has its highest bit set.
+enum NetworkFuzzing: FuzzTarget {
+    static let name = "network"
+    static let seeds = [SeedCorpus.script] + SeedCorpus.frames.map(SeedCorpus.record)
+
+    static func run(_ octets: RawSpan) { fuzzNetworkStack(octets) }
+}
 
 /// Feeds a stack with what the script says.
 ///
@@ -17,9 +26,15 @@ func fuzzNetworkStack(_ script: RawSpan) -> Int {
         let action = script.unsafeLoad(fromByteOffset: offset, as: UInt8.self)
         let high = script.unsafeLoad(fromByteOffset: offset + 1, as: UInt8.self)
         let low = script.unsafeLoad(fromByteOffset: offset + 2, as: UInt8.self)
-        let length = min(Int(high) << 8 | Int(low), script.byteCount - offset - 3)
+        let length = min(Int(high & 0x7F) << 8 | Int(low), script.byteCount - offset - 3)
         offset += 3
-        harness.perform(action, script.extracting(offset..<offset + length))
+        if high & 0x80 != 0 {
+            harness.perform(action, script.extracting(offset..<offset + length))
+        } else {
+            var frame = script.extracting(offset..<offset + length).withUnsafeBytes { Array($0) }
+            SeedCorpus.mend(&frame)
+            harness.perform(action, frame.span.bytes)
+        }
         offset += length
     }
     return harness.finish()

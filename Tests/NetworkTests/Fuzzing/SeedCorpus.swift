@@ -73,6 +73,9 @@ enum SeedCorpus {
         return script
     }
 
+    /// One frame as a script.
+    static func record(_ frame: [UInt8]) -> [UInt8] { [0] + be16(frame.count) + frame }
+
     /// Sets the checksums right again, so that a mutation gets past them.
     static func mend(_ frame: inout [UInt8]) {
         guard frame.count >= 34, frame[12] == 8, frame[13] == 0 else { return }

@@ -1,5 +1,6 @@
 // RFC 792, RFC 1122 §3.2.2 and RFC 1191: echo, errors in both directions, path MTU.
 
+import SwiftletTestSupport
 import Testing
 
 @testable import SwiftletNetwork

@@ -1,5 +1,6 @@
 // RFC 791 and RFC 1122 §3: headers, options, routes, and addresses as text.
 
+import SwiftletTestSupport
 import Testing
 
 @testable import SwiftletNetwork

@@ -1,5 +1,6 @@
 // RFC 791 §3.2, RFC 5722 and RFC 1858: fragments, friendly and hostile.
 
+import SwiftletTestSupport
 import Testing
 
 @testable import SwiftletNetwork

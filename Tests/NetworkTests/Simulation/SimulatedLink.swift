@@ -1,6 +1,7 @@
 // A link of virtual time that loses, repeats, delays, reorders and corrupts frames, from a seed.
 
 import SwiftletNetwork
+import SwiftletTestSupport
 
 /// How bad the link is. Chances are of a thousand.
 struct LinkQuality {

@@ -1,3 +1,3 @@
 // Frames and seeded random numbers, shared with other test targets, for every file here.
 
-@_exported import TestSupport
+@_exported import SwiftletTestSupport

@@ -1,6 +1,7 @@
 // Two stacks on one link: the protocols together, end to end.
 
 import SwiftletNetwork
+import SwiftletTestSupport
 import Testing
 
 @Suite struct TwoStacksTests {

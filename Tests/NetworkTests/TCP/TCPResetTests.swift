@@ -1,5 +1,6 @@
 // RST and blind attacks: RFC 9293 §3.10.7.4, RFC 5961; malformed headers and options.
 
+import SwiftletTestSupport
 import Testing
 
 @testable import SwiftletNetwork
@@ -132,7 +133,7 @@ struct TCPResetTests {
 
     @Test("a hundred thousand random segments: nothing breaks, memory returns")
     func fuzz() throws {
-        var random = SeededGenerator(99)
+        var random = SeededRandom(seed: 99)
         for round in 0..<20 {
             let peer = ScriptedPeer()
             try peer.establish(options: [2, 4, 5, 0xB4, 1, 3, 3, 2, 4, 2])

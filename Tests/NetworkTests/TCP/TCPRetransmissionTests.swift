@@ -1,5 +1,6 @@
 // Loss and its repair: RFC 6298, RFC 5681, RFC 6582, RFC 2018, RFC 6675, RFC 3042, RFC 6928.
 
+import SwiftletTestSupport
 import Testing
 
 @testable import SwiftletNetwork
@@ -196,7 +197,7 @@ struct TCPRetransmissionTests {
     @Test("octets out of order wait in place, with duplicates and overlaps (§3.10.7.4, seventh)")
     func reassembly() throws {
         for seed in 0..<50 {
-            var random = SeededGenerator(UInt64(seed))
+            var random = SeededRandom(seed: UInt64(seed))
             let peer = ScriptedPeer()
             try peer.establish(isn: UInt32(truncatingIfNeeded: random.next()))
             let base = peer.seq

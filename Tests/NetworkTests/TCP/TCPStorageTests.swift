@@ -1,5 +1,6 @@
 // The containers under TCP: slab, rings, pool, table, timer heap, intervals, SipHash.
 
+import SwiftletTestSupport
 import Testing
 
 @testable import SwiftletNetwork
@@ -46,7 +47,7 @@ struct TCPStorageTests {
 
     @Test("ring: any sequence of writes, gaps, drops and growth keeps the octets")
     func ring() {
-        var random = SeededGenerator(5)
+        var random = SeededRandom(seed: 5)
         var pool = BlockPool(limit: 1 << 20, cacheLimit: 1 << 16)
         var ring = ByteRing()
         var expected: [UInt8] = []
@@ -87,7 +88,7 @@ struct TCPStorageTests {
 
     @Test("table: a model of insertions and removals, with few hashes and many collisions")
     func table() {
-        var random = SeededGenerator(6)
+        var random = SeededRandom(seed: 6)
         var table = TCPTable()
         var model: [Int: UInt32] = [:]
         for _ in 0..<20_000 {
@@ -115,7 +116,7 @@ struct TCPStorageTests {
 
     @Test("timer heap: comes up in order, lazily moved")
     func timers() {
-        var random = SeededGenerator(7)
+        var random = SeededRandom(seed: 7)
         var heap = TimerHeap()
         var model: [Int: UInt64] = [:]
         for _ in 0..<20_000 {
@@ -145,7 +146,7 @@ struct TCPStorageTests {
 
     @Test("intervals: a model of octets, across the wrap of the numbers")
     func intervals() {
-        var random = SeededGenerator(8)
+        var random = SeededRandom(seed: 8)
         var pool = BlockPool(limit: 1 << 20, cacheLimit: 0)
         for round in 0..<200 {
             var intervals = SequenceIntervals()

@@ -1,5 +1,6 @@
 // Streams over a wire with faults: whatever it does, the octets arrive, in order, once.
 
+import SwiftletTestSupport
 import Testing
 
 @testable import SwiftletNetwork
@@ -74,7 +75,7 @@ struct TCPStreamTests {
     @Test("small streams both ways, many seeds", arguments: 0..<4)
     func manySeeds(part: Int) throws {
         for seed in 0..<50 {
-            var random = SeededGenerator(UInt64(part * 50 + seed))
+            var random = SeededRandom(seed: UInt64(part * 50 + seed))
             let faults = WireFaults(
                 loss: Double(random.next() % 12) / 100,
                 duplication: Double(random.next() % 5) / 100,

@@ -1,27 +1,9 @@
 // Helpers of the TCP tests: a wire between two hosts that loses, delays, reorders and duplicates.
 
+import SwiftletTestSupport
 import Testing
 
 @testable import SwiftletNetwork
-
-/// SplitMix64: the same seed, the same sequence, everywhere.
-struct SeededGenerator: RandomNumberGenerator {
-    var state: UInt64
-
-    init(_ seed: UInt64) { state = seed }
-
-    mutating func next() -> UInt64 {
-        state &+= 0x9E37_79B9_7F4A_7C15
-        var value = state
-        value = (value ^ value >> 30) &* 0xBF58_476D_1CE4_E5B9
-        value = (value ^ value >> 27) &* 0x94D0_49BB_1331_11EB
-        return value ^ value >> 31
-    }
-
-    mutating func chance(_ probability: Double) -> Bool {
-        Double(next() >> 11) < probability * Double(1 << 53)
-    }
-}
 
 /// What the wire does to segments.
 struct WireFaults {
@@ -47,7 +29,7 @@ final class Wire {
     let client: Host
     let server: Host
     var faults: WireFaults
-    var random: SeededGenerator
+    var random: SeededRandom
     var now: UInt64 = 1_000 * second
     /// Dropped if it says so: for losses at chosen places.
     var drops: ((Segment, _ toServer: Bool) -> Bool)?
@@ -64,7 +46,7 @@ final class Wire {
         client = Host(clientAddress, clientConfiguration)
         server = Host(serverAddress, serverConfiguration)
         self.faults = faults
-        random = SeededGenerator(seed)
+        random = SeededRandom(seed: seed)
     }
 
     /// Puts what both hosts sent onto the wire.

@@ -1,5 +1,6 @@
 // RFC 768 and RFC 1122 §4.1: sockets, queues and their bounds, checksums.
 
+import SwiftletTestSupport
 import Testing
 
 @testable import SwiftletNetwork

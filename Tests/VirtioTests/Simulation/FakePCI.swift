@@ -1,4 +1,4 @@
-// A PCI bus in ECAM form with functions that tests describe, and virtio's structures in a BAR.
+// A PCI bus with functions that tests describe, and virtio's structures in a BAR.
 
 @testable import SwiftletMachine
 @testable import SwiftletVirtio
@@ -84,7 +84,7 @@ final class FakeBus: RegisterModel {
     }
 
     var access: PCIConfigurationAccess {
-        .memory(RegisterWindow(model: self), firstBus: 0, lastBus: 255)
+        PCIConfigurationAccess(RegisterWindow(model: self))
     }
 
     func load(at offset: UInt, width: Int) -> UInt64 {

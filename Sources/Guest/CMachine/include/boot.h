@@ -17,6 +17,8 @@
   }
 
 SWIFTLET_SYMBOL(text_start)
+SWIFTLET_SYMBOL(after_main_start)
+SWIFTLET_SYMBOL(after_main_end)
 SWIFTLET_SYMBOL(rodata_start)
 SWIFTLET_SYMBOL(data_start)
 SWIFTLET_SYMBOL(boot_only_start)

@@ -11,7 +11,6 @@
 SWIFTLET_INLINE uint8_t swiftlet_load8(uintptr_t address) { return *(volatile uint8_t *)address; }
 SWIFTLET_INLINE uint16_t swiftlet_load16(uintptr_t address) { return *(volatile uint16_t *)address; }
 SWIFTLET_INLINE uint32_t swiftlet_load32(uintptr_t address) { return *(volatile uint32_t *)address; }
-SWIFTLET_INLINE uint64_t swiftlet_load64(uintptr_t address) { return *(volatile uint64_t *)address; }
 SWIFTLET_INLINE void swiftlet_store8(uintptr_t address, uint8_t value) { *(volatile uint8_t *)address = value; }
 SWIFTLET_INLINE void swiftlet_store16(uintptr_t address, uint16_t value) { *(volatile uint16_t *)address = value; }
 SWIFTLET_INLINE void swiftlet_store32(uintptr_t address, uint32_t value) { *(volatile uint32_t *)address = value; }
@@ -31,11 +30,6 @@ SWIFTLET_INLINE void swiftlet_out32(uint16_t port, uint32_t value) { __asm__ vol
 SWIFTLET_INLINE uint8_t swiftlet_in8(uint16_t port) {
   uint8_t value;
   __asm__ volatile("inb %1, %0" : "=a"(value) : "Nd"(port));
-  return value;
-}
-SWIFTLET_INLINE uint16_t swiftlet_in16(uint16_t port) {
-  uint16_t value;
-  __asm__ volatile("inw %1, %0" : "=a"(value) : "Nd"(port));
   return value;
 }
 SWIFTLET_INLINE uint32_t swiftlet_in32(uint16_t port) {
@@ -88,11 +82,8 @@ SWIFTLET_INLINE void swiftlet_wrmsr(uint32_t msr, uint64_t value) {
   __asm__ volatile("wrmsr" ::"c"(msr), "a"((uint32_t)value), "d"((uint32_t)(value >> 32)) : "memory");
 }
 
-SWIFTLET_INLINE uint64_t swiftlet_read_cr0(void) { uint64_t v; __asm__ volatile("mov %%cr0, %0" : "=r"(v)); return v; }
 SWIFTLET_INLINE uint64_t swiftlet_read_cr2(void) { uint64_t v; __asm__ volatile("mov %%cr2, %0" : "=r"(v)); return v; }
-SWIFTLET_INLINE uint64_t swiftlet_read_cr3(void) { uint64_t v; __asm__ volatile("mov %%cr3, %0" : "=r"(v)); return v; }
 SWIFTLET_INLINE uint64_t swiftlet_read_cr4(void) { uint64_t v; __asm__ volatile("mov %%cr4, %0" : "=r"(v)); return v; }
-SWIFTLET_INLINE void swiftlet_write_cr0(uint64_t v) { __asm__ volatile("mov %0, %%cr0" ::"r"(v) : "memory"); }
 SWIFTLET_INLINE void swiftlet_write_cr3(uint64_t v) { __asm__ volatile("mov %0, %%cr3" ::"r"(v) : "memory"); }
 SWIFTLET_INLINE void swiftlet_write_cr4(uint64_t v) { __asm__ volatile("mov %0, %%cr4" ::"r"(v) : "memory"); }
 SWIFTLET_INLINE void swiftlet_invlpg(uintptr_t address) { __asm__ volatile("invlpg (%0)" ::"r"(address) : "memory"); }
@@ -100,7 +91,6 @@ SWIFTLET_INLINE void swiftlet_invlpg(uintptr_t address) { __asm__ volatile("invl
 SWIFTLET_INLINE void swiftlet_pause(void) { __asm__ volatile("pause"); }
 // STI takes effect after the next instruction: no interrupt is lost between them (SDM volume 2, STI).
 SWIFTLET_INLINE void swiftlet_sti_hlt_cli(void) { __asm__ volatile("sti; hlt; cli" ::: "memory"); }
-SWIFTLET_INLINE void swiftlet_hlt(void) { __asm__ volatile("cli; hlt" ::: "memory"); }
 
 // SMAP would forbid touching pages marked as the user's; there are none, so AC stays clear.
 SWIFTLET_INLINE void swiftlet_lidt(const void *table, uint16_t limit) {

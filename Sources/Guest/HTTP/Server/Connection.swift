@@ -339,9 +339,10 @@ public final class HTTPServerConnection<Transport: HTTPTransport>: @unchecked Se
 
     // MARK: The end
 
-    /// Called when the server stops: ends the wait for a request that has not begun.
+    /// Called when the server stops: ends the wait for a request that has not begun. The
+    /// connection's task then closes it in the orderly way (RFC 9112 §9.6).
     func endIfIdle() {
-        if isIdle { transport.abort() }
+        if isIdle { transport.interrupt() }
     }
 
     /// Closes so that the last answer arrives: were unread octets left at close, TCP would reset

@@ -26,6 +26,8 @@ public protocol HTTPTransport: AnyObject, Sendable {
     nonisolated(nonsending)
         func waitUntilReadable(until deadline: UInt64) async throws(Failure) -> Bool
     nonisolated(nonsending) func waitUntilWritable(until deadline: UInt64) async throws(Failure)
+    /// Ends a wait for octets that is under way: it fails, with something else than a timeout.
+    func interrupt()
     /// Tells a wait that ran out of time from a connection that is gone.
     static func isTimeout(_ failure: Failure) -> Bool
     /// Ends the sending direction after what was sent.

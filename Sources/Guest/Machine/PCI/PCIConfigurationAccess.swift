@@ -22,43 +22,27 @@ public struct PCIAddress: Equatable, Sendable {
     }
 }
 
-/// A way to the configuration registers.
+/// The way to the configuration registers: mechanism 1, with the address at port 0xCF8 and data at
+/// 0xCFC (PCI 3.0 §3.2.2.3.2). Every machine with PCI that we boot on has these ports.
+///
+/// On the host there is none; tests put registers of their own in its place, 4 KiB a function.
 public struct PCIConfigurationAccess {
-    private enum Way {
-        #if arch(x86_64)
-            /// Mechanism 1: address to port 0xCF8, data at 0xCFC (PCI 3.0 §3.2.2.3.2).
-            case ports
-        #endif
-        /// ECAM: 4 KiB for each function in memory (PCI Express Base 5.0 §7.2.2).
-        case memory(RegisterWindow, firstBus: UInt8, lastBus: UInt8)
-    }
+    #if hasFeature(Embedded)
+        public init() {}
+    #else
+        private let window: RegisterWindow
 
-    private let way: Way
-
-    #if arch(x86_64)
-        /// Every PC has these ports.
-        public static var ports: PCIConfigurationAccess { PCIConfigurationAccess(way: .ports) }
+        init(_ window: RegisterWindow) { self.window = window }
     #endif
-
-    /// The window that ACPI's MCFG table names, mapped by the caller for these buses.
-    public static func memory(
-        _ window: RegisterWindow, firstBus: UInt8, lastBus: UInt8
-    ) -> PCIConfigurationAccess {
-        PCIConfigurationAccess(way: .memory(window, firstBus: firstBus, lastBus: lastBus))
-    }
 
     /// The aligned 32 bits at `offset` (below 256); all ones where nothing is.
     public func load32(_ address: PCIAddress, _ offset: UInt8) -> UInt32 {
-        switch way {
-        #if arch(x86_64)
-            case .ports:
-                select(address, offset)
-                return swiftlet_in32(0xCFC)
+        #if hasFeature(Embedded)
+            select(address, offset)
+            return swiftlet_in32(0xCFC)
+        #else
+            return window.load32(Self.place(address, offset & 0xFC))
         #endif
-        case .memory(let window, let firstBus, let lastBus):
-            guard address.bus >= firstBus, address.bus <= lastBus else { return .max }
-            return window.load32(Self.offset(address, offset & 0xFC, firstBus: firstBus))
-        }
     }
 
     /// The aligned 16 bits at `offset`.
@@ -73,39 +57,31 @@ public struct PCIConfigurationAccess {
 
     /// Sets the aligned 32 bits at `offset`.
     public func store32(_ value: UInt32, _ address: PCIAddress, _ offset: UInt8) {
-        switch way {
-        #if arch(x86_64)
-            case .ports:
-                select(address, offset)
-                swiftlet_out32(0xCFC, value)
+        #if hasFeature(Embedded)
+            select(address, offset)
+            swiftlet_out32(0xCFC, value)
+        #else
+            window.store32(value, at: Self.place(address, offset & 0xFC))
         #endif
-        case .memory(let window, let firstBus, let lastBus):
-            guard address.bus >= firstBus, address.bus <= lastBus else { return }
-            window.store32(value, at: Self.offset(address, offset & 0xFC, firstBus: firstBus))
-        }
     }
 
     /// Sets the aligned 16 bits at `offset`, and only them: neighbours may have write-1-to-clear bits.
     public func store16(_ value: UInt16, _ address: PCIAddress, _ offset: UInt8) {
-        switch way {
-        #if arch(x86_64)
-            case .ports:
-                select(address, offset)
-                swiftlet_out16(0xCFC + UInt16(offset & 2), value)
+        #if hasFeature(Embedded)
+            select(address, offset)
+            swiftlet_out16(0xCFC + UInt16(offset & 2), value)
+        #else
+            window.store16(value, at: Self.place(address, offset & 0xFE))
         #endif
-        case .memory(let window, let firstBus, let lastBus):
-            guard address.bus >= firstBus, address.bus <= lastBus else { return }
-            window.store16(value, at: Self.offset(address, offset & 0xFE, firstBus: firstBus))
-        }
     }
 
-    private static func offset(_ address: PCIAddress, _ offset: UInt8, firstBus: UInt8) -> UInt {
-        UInt(address.number &- UInt32(firstBus) << 8) << 12 | UInt(offset)
-    }
-
-    #if arch(x86_64)
+    #if hasFeature(Embedded)
         private func select(_ address: PCIAddress, _ offset: UInt8) {
             swiftlet_out32(0xCF8, 1 << 31 | address.number << 8 | UInt32(offset & 0xFC))
+        }
+    #else
+        private static func place(_ address: PCIAddress, _ offset: UInt8) -> UInt {
+            UInt(address.number) << 12 | UInt(offset)
         }
     #endif
 }

@@ -69,4 +69,16 @@ struct ICMPError {
     var isPacketTooBig: Bool {
         type == ICMP.destinationUnreachable && code == ICMP.fragmentationNeeded
     }
+
+    /// True if the destination itself reported that nobody is there (RFC 1122 §4.2.3.9).
+    var isHard: Bool {
+        type == ICMP.destinationUnreachable
+            && (code == ICMP.protocolUnreachable || code == ICMP.portUnreachable)
+    }
+
+    /// True if it says that a packet did not arrive; source quench (RFC 6633) and redirect do not.
+    var isLoss: Bool {
+        type == ICMP.destinationUnreachable || type == ICMP.timeExceeded
+            || type == ICMP.parameterProblem
+    }
 }

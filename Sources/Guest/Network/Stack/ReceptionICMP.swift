@@ -68,10 +68,22 @@ extension NetworkStack where Device: ~Copyable {
     private mutating func receiveErrorForTCP(
         _ error: ICMPError, remote: SocketAddress, now: Instant
     ) {
-        guard error.isPacketTooBig else { return }
-        _ = interface.pathMTU.reduce(
-            to: error.destination, reported: error.nextHopMTU, length: error.totalLength,
-            link: interface.linkMTU, now: now)
+        let tuple = TCPTuple(
+            local: IPAddress(error.source), remote: remote.address, localPort: error.sourcePort,
+            remotePort: remote.port)
+        guard
+            let connection = tcp.connection(
+                tuple, inFlight: SequenceNumber(error.sequenceNumber))
+        else { return }
+        if error.isPacketTooBig {
+            _ = interface.pathMTU.reduce(
+                to: error.destination, reported: error.nextHopMTU, length: error.totalLength,
+                link: interface.linkMTU, now: now)
+            interface.now = now
+            tcp.shortenSegments(connection, now: now, output: &interface)
+        } else if error.isLoss {
+            tcp.noteError(connection, isHard: error.isHard, now: now)
+        }
     }
 
     /// Tells the sender of `packet` that it could not be delivered.

@@ -9,7 +9,7 @@
 /// The Transmission Control Protocol (RFC 9293). It does no I/O and has no clock.
 public struct TCP: ~Copyable {
     let configuration: TCPConfiguration
-    private let secret: (UInt64, UInt64)
+    let secret: (UInt64, UInt64)
     var context: TCPContext
     var connections = Slab<TCPControlBlock>()
     var compact = TCPCompactEntries()
@@ -54,8 +54,8 @@ public struct TCP: ~Copyable {
             return
         }
         let tuple = TCPTuple(
-            local: to, remote: from, localPort: segment.bigEndian16(at: 2),
-            remotePort: segment.bigEndian16(at: 0))
+            local: to, remote: from, localPort: segment.number16(at: 2),
+            remotePort: segment.number16(at: 0))
         let hash = tuple.hash(key: secret)
         let found = find(tuple, hash)
         if case .connection(let index) = found,

@@ -55,6 +55,8 @@ struct TCPConnectionFlags: OptionSet {
     static var blocked: TCPConnectionFlags { bit(18) }
     /// `poll` has seen that the application let go.
     static var lingering: TCPConnectionFlags { bit(19) }
+    /// The network reported that segments do not arrive, at `errorNotedAt`.
+    static var errorNoted: TCPConnectionFlags { bit(20) }
 
     @inline(__always)
     func contains(_ other: TCPConnectionFlags) -> Bool { rawValue & other.rawValue != 0 }
@@ -136,6 +138,8 @@ struct TCPControlBlock: ~Copyable {
     /// When SND.UNA last moved, or data was first in flight.
     var progressAt = Instant(nanoseconds: 0)
     var lastChallengeAt: Instant?
+    /// SND.UNA when the network last reported an error.
+    var errorNotedAt = SequenceNumber(0)
     var keepaliveNanoseconds: UInt64
     var userTimeoutNanoseconds: UInt64
     private let inPlace = InPlace()

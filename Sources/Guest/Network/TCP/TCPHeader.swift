@@ -58,12 +58,12 @@ struct TCPHeader: Equatable, Sendable {
         guard segment.byteCount >= Self.minimumLength else { return nil }
         length = Int(segment.octet(at: 12) >> 4) &* 4
         guard length >= Self.minimumLength, length <= segment.byteCount else { return nil }
-        sourcePort = segment.bigEndian16(at: 0)
-        destinationPort = segment.bigEndian16(at: 2)
-        sequence = SequenceNumber(segment.bigEndian32(at: 4))
-        acknowledgment = SequenceNumber(segment.bigEndian32(at: 8))
+        sourcePort = segment.number16(at: 0)
+        destinationPort = segment.number16(at: 2)
+        sequence = SequenceNumber(segment.number32(at: 4))
+        acknowledgment = SequenceNumber(segment.number32(at: 8))
         flags = TCPFlags(rawValue: segment.octet(at: 13))
-        window = segment.bigEndian16(at: 14)
+        window = segment.number16(at: 14)
         guard sourcePort != 0, destinationPort != 0 else { return nil }
     }
 
@@ -72,14 +72,14 @@ struct TCPHeader: Equatable, Sendable {
     func write(into segment: inout MutableRawSpan) {
         // One check for all twenty octets, and wide stores.
         guard segment.byteCount >= Self.minimumLength else { return }
-        segment.storeBigEndian(
+        segment.store(
             UInt64(sourcePort) << 48 | UInt64(destinationPort) << 32 | UInt64(sequence.value), at: 0
         )
-        segment.storeBigEndian(
+        segment.store(
             UInt64(acknowledgment.value) << 32 | UInt64(truncatingIfNeeded: length) << 26
                 & 0xFF00_0000
                 | UInt64(flags.rawValue) << 16 | UInt64(window), at: 8)
-        segment.storeBigEndian(UInt32(0), at: 16)
+        segment.store(UInt32(0), at: 16)
     }
 
     /// Sends a segment that is header and options alone: SYN and RST. Not for the data path, so

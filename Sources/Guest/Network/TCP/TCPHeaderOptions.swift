@@ -17,7 +17,7 @@ struct TCPSynOptions: Equatable, Sendable {
         var options = TCPSynOptions()
         forEachOption(segment, headerLength: headerLength) { kind, offset, length in
             switch (kind, length) {
-            case (2, 4): options.maximumSegmentSize = segment.bigEndian16(at: offset + 2)
+            case (2, 4): options.maximumSegmentSize = segment.number16(at: offset + 2)
             // RFC 7323 §2.3: a shift above 14 counts as 14.
             case (3, 3): options.windowShift = min(segment.octet(at: offset + 2), 14)
             case (4, 2): options.sackPermitted = true
@@ -36,15 +36,15 @@ struct TCPSynOptions: Equatable, Sendable {
     func write(into segment: inout MutableRawSpan) {
         var offset = TCPHeader.minimumLength
         if maximumSegmentSize != 0 {
-            segment.storeBigEndian(0x0204_0000 | UInt32(maximumSegmentSize), at: offset)
+            segment.store(0x0204_0000 | UInt32(maximumSegmentSize), at: offset)
             offset += 4
         }
         if let windowShift {
-            segment.storeBigEndian(0x0103_0300 | UInt32(windowShift), at: offset)
+            segment.store(0x0103_0300 | UInt32(windowShift), at: offset)
             offset += 4
         }
         if sackPermitted {
-            segment.storeBigEndian(UInt32(0x0101_0402), at: offset)
+            segment.store(UInt32(0x0101_0402), at: offset)
         }
     }
 }
@@ -77,8 +77,8 @@ func forEachSackBlock(
         while block + 8 <= offset + length {
             body(
                 SequenceInterval(
-                    start: SequenceNumber(segment.bigEndian32(at: block)),
-                    end: SequenceNumber(segment.bigEndian32(at: block + 4))))
+                    start: SequenceNumber(segment.number32(at: block)),
+                    end: SequenceNumber(segment.number32(at: block + 4))))
             block += 8
         }
     }

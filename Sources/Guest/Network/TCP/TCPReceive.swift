@@ -12,10 +12,10 @@ extension TCPControlBlock {
     ) -> Bool {
         guard segment.byteCount >= TCPHeader.minimumLength else { return false }
         let payload = segment.byteCount &- TCPHeader.minimumLength
-        let sequence = SequenceNumber(segment.bigEndian32(at: 4))
-        let acknowledgment = SequenceNumber(segment.bigEndian32(at: 8))
+        let sequence = SequenceNumber(segment.number32(at: 4))
+        let acknowledgment = SequenceNumber(segment.number32(at: 8))
         // A header of twenty octets, ACK, perhaps PSH, and nothing else.
-        let word = segment.bigEndian32(at: 12)
+        let word = segment.number32(at: 12)
         let progress = acknowledgment - sndUna
         guard state == .established, word & 0xF0F7_0000 == 0x5010_0000, sequence == rcvNxt,
             progress >= 0, progress <= inFlight, payload > 0 || progress > 0,

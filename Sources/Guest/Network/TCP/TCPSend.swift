@@ -157,11 +157,11 @@ extension TCPControlBlock {
     /// The SACK option: the range with the newest segment first, then the others (RFC 2018 §4).
     @inline(never)
     private borrowing func writeSack(_ ranges: Int, into segment: inout MutableRawSpan) {
-        segment.storeBigEndian(0x0101_0500 | UInt32(2 &+ 8 &* ranges), at: 20)
+        segment.store(0x0101_0500 | UInt32(2 &+ 8 &* ranges), at: 20)
         var index = outOfOrder.index(of: newestOutOfOrder) ?? 0
         for block in 0..<ranges {
-            segment.storeBigEndian(outOfOrder[index].start.value, at: 24 &+ 8 &* block)
-            segment.storeBigEndian(outOfOrder[index].end.value, at: 28 &+ 8 &* block)
+            segment.store(outOfOrder[index].start.value, at: 24 &+ 8 &* block)
+            segment.store(outOfOrder[index].end.value, at: 28 &+ 8 &* block)
             index = index &+ 1 == outOfOrder.count ? 0 : index &+ 1
         }
     }

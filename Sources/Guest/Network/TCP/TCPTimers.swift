@@ -43,7 +43,7 @@ extension TCPControlBlock {
             userTimeoutNanoseconds > 0 && now.since(progressAt) >= userTimeoutNanoseconds
         guard attempts < most, !isOverdue else {
             if state != .synSent { sendReset(&context, output: &output) }
-            return close(.timedOut, &context)
+            return close(timeoutFailure, &context)
         }
         attempts &+= 1
         if roundTrip.backoff < 32 { roundTrip.backoff &+= 1 }
@@ -56,14 +56,7 @@ extension TCPControlBlock {
             probeWindow(&context, now: now, output: &output)
         } else {
             congestion.timedOut(inFlight: inFlight, mss: mss, first: attempts == 1)
-            recovery = .loss
-            recover = sndNxt
-            highRetransmitted = sndUna
-            duplicateAcks = 0
-            // The peer may have dropped what it had only SACKed (RFC 2018 §8).
-            sacked.clear(into: &context.pool)
-            flags.insert(.retransmitFirst)
-            transmit(&context, now: now, output: &output)
+            sendFlightAgain(&context, now: now, output: &output)
         }
         if retransmitAt == .max, inFlight > 0 || sendRing.count > 0 || flags.contains(.finQueued) {
             retransmitAt =

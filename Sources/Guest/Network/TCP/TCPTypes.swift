@@ -61,6 +61,8 @@ public enum TCPFailure: UInt8, Sendable {
     case refused
     /// Retransmissions, keepalive probes or the user timeout ran out (RFC 9293 §3.8.3).
     case timedOut
+    /// The same, and the network had reported that the peer cannot be reached (RFC 1122 §4.2.3.9).
+    case unreachable
     /// This side aborted.
     case aborted
 }

@@ -4,6 +4,11 @@
 // any bit pattern is valid, so the "unsafe" of `unsafeLoadUnaligned` (arbitrary types) is not met.
 
 extension RawSpan {
+    /// The octet at `offset`.
+    @inline(__always) func octet(at offset: Int) -> UInt8 {
+        unsafeLoadUnaligned(fromByteOffset: offset, as: UInt8.self)
+    }
+
     /// The 16-bit number in network order at `offset`.
     @inline(__always) func number16(at offset: Int) -> UInt16 {
         UInt16(bigEndian: unsafeLoadUnaligned(fromByteOffset: offset, as: UInt16.self))

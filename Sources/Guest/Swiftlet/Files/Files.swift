@@ -35,16 +35,29 @@ import SwiftletMachine
 
     /// The image's files, by their path below the packed folder: `index.html`, `images/logo.png`.
     public enum Files {
+        /// The archive's memory, which cannot be written, once its table has been checked; empty if
+        /// there is none, or if it is damaged.
+        nonisolated(unsafe) private static let packed: UnsafeRawBufferPointer = {
+            let packed = Platform.packedFiles
+            let isSound = (try? FileArchive(packed.bytes)) != nil
+            return isSound ? packed : UnsafeRawBufferPointer(start: nil, count: 0)
+        }()
+
+        private static var archive: FileArchive {
+            @_lifetime(immortal)
+            get {
+                FileArchive(alreadyChecked: _overrideLifetime(packed.bytes, copying: ()))
+            }
+        }
+
         /// The file of this path; nil if there is none. A leading `/` is ignored.
         public static func lookup(_ path: RawSpan) -> File? {
-            let packed = Platform.packedFiles
-            guard let archive = try? FileArchive(packed.bytes) else { return nil }
             var path = path
             if path.byteCount > 0, path.octet(0) == UInt8(ascii: "/") {
                 path = path.extracting(1..<path.byteCount)
             }
             guard let entry = archive.find(path) else { return nil }
-            return file(entry, in: packed)
+            return file(entry)
         }
 
         /// The file of this path; nil if there is none.
@@ -54,23 +67,18 @@ import SwiftletMachine
         }
 
         /// Number of files in the image.
-        public static var count: Int {
-            (try? FileArchive(Platform.packedFiles.bytes))?.count ?? 0
-        }
+        public static var count: Int { archive.count }
 
         /// Calls `body` with each file's path and the file, in the order of paths.
         public static func forEach(_ body: (RawSpan, File) -> Void) {
-            let packed = Platform.packedFiles
-            guard let archive = try? FileArchive(packed.bytes) else { return }
+            let archive = archive
             for index in 0..<archive.count {
                 let entry = archive.entry(at: index)
-                body(archive.path(of: entry), file(entry, in: packed))
+                body(archive.path(of: entry), file(entry))
             }
         }
 
-        private static func file(
-            _ entry: FileArchive.Entry, in packed: UnsafeRawBufferPointer
-        ) -> File {
+        private static func file(_ entry: FileArchive.Entry) -> File {
             File(
                 UnsafeRawBufferPointer(rebasing: packed[entry.contents]),
                 modificationTime: entry.modificationTime, tag: entry.tag)

@@ -18,6 +18,16 @@ import _Concurrency
         case alreadyRunning
     }
 
+    extension HTTPServerError: CustomStringConvertible {
+        /// Type and case, since Embedded Swift cannot tell them by itself.
+        public var description: String {
+            switch self {
+            case .network(let error): "HTTPServerError.network: " + error.description
+            case .alreadyRunning: "HTTPServerError.alreadyRunning"
+            }
+        }
+    }
+
     /// What a server listens on, and what it puts up with.
     public struct HTTPServerConfiguration: Sendable {
         /// Bounds on what one client can send.
@@ -98,7 +108,7 @@ import _Concurrency
             if service.connectionCount > 0 {
                 await withUnsafeContinuation { drained = $0 }
             }
-            if let failure { throw .network(failure) }
+            if let failure { throw .network(failure.noted()) }
         }
 
         /// Takes no more connections, lets running requests finish (with `Connection: close`), ends

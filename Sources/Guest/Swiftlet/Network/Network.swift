@@ -35,14 +35,13 @@ import SwiftletVirtio
         private var connectionPlaces = PlainList<WaitPlaces>()
         private var listenerWaiters = PlainList<WaitID>()
         private var datagramWaiters = PlainList<WaitID>()
-        private var addressWaiters: [WaitID] = []
         /// Connections with octets to send at the end of this turn.
         private var unflushed = PlainList<TCPConnectionID>()
 
         /// The network, started if it was not.
         static func shared() throws(NetworkError) -> Network {
             if let instance { return instance }
-            guard let card = Network.openCard() else { throw .noNetwork }
+            guard let card = Network.openCard() else { throw NetworkError.noNetwork.noted() }
             let network = Network(card: card)
             instance = network
             EventLoop.add(network)
@@ -157,8 +156,7 @@ import SwiftletVirtio
             case .udp(.readable(let id)):
                 Network.wake(&datagramWaiters, id.slot)
             case .addressChanged:
-                for index in addressWaiters.indices { Waits.wake(addressWaiters[index]) }
-                addressWaiters.removeAll()
+                break
             case .addressConflict:
                 Console.write("swiftlet: another machine on this network uses our address\n")
             }
@@ -217,6 +215,12 @@ import SwiftletVirtio
             return connectionPlaces[id.slot].writer
         }
 
+        /// Ends the reader's wait before its event, as a cancelled task's.
+        func interrupt(reader id: TCPConnectionID) {
+            guard id.slot < connectionPlaces.count else { return }
+            Waits.wake(connectionPlaces[id.slot].reader, .cancelled)
+        }
+
         /// Ends the waits of a connection that is over.
         @inline(never)
         func wakeAll(_ id: TCPConnectionID) {
@@ -239,8 +243,6 @@ import SwiftletVirtio
         func wakeReceiver(_ id: UDPSocketID) {
             Network.wake(&datagramWaiters, id.slot)
         }
-
-        func addAddressWaiter(_ wait: WaitID) { addressWaiters.append(wait) }
 
         private func growConnectionPlaces(_ slot: Int) {
             while connectionPlaces.count <= slot { connectionPlaces.append(WaitPlaces()) }

@@ -54,17 +54,13 @@ import _Concurrency
             do throws(TCPError) {
                 id = try network.stack.connect(to: remote, now: network.now)
             } catch {
-                switch error {
-                case .addressInUse: throw .addressInUse
-                case .tooManyConnections: throw .tooMany
-                case .invalidAddress: throw .unreachable
-                }
+                throw NetworkError(error).noted()
             }
             let connection = TCPConnection(network: network, id: id)
             while network.stack.status(id).state == .synSent {
                 try await connection.wait(deadline, at: network.writerPlace(id))
             }
-            if let failure = connection.failure { throw failure }
+            if let failure = connection.failure { throw failure.noted() }
             return connection
         }
 

@@ -57,17 +57,17 @@ import _Concurrency
         }
 
         /// Waits until octets can be read, or until a time of the machine's clock in nanoseconds;
-        /// cancellation does not end it.
+        /// cancellation does not end it, `interrupt` does.
         ///
         /// - Returns: false at the end of the stream.
-        /// - Throws: `.timedOut`, `.reset`.
+        /// - Throws: `.timedOut`, `.reset`, `.cancelled`.
         nonisolated(nonsending)
             public func waitUntilReadable(until deadline: UInt64) async throws(NetworkError) -> Bool
         {
             while true {
                 if let answer = try readability() { return answer }
                 let result = await Waits.wait(at: network.readerPlace(id), until: deadline)
-                if result == .timedOut { throw .timedOut }
+                if result != .woken { try NetworkError.check(result) }
             }
         }
 
@@ -97,6 +97,9 @@ import _Concurrency
             case .nothing: nil
             }
         }
+
+        /// Ends a wait for octets that is under way, as a cancelled task's.
+        public func interrupt() { network.interrupt(reader: id) }
 
         // MARK: Writing
 
@@ -160,6 +163,7 @@ import _Concurrency
             case .reset, .aborted: self = .reset
             case .refused: self = .refused
             case .timedOut: self = .timedOut
+            case .unreachable: self = .unreachable
             }
         }
     }

@@ -22,11 +22,7 @@ import _Concurrency
             do throws(TCPError) {
                 id = try network.stack.listen(port: port, backlog: backlog)
             } catch {
-                switch error {
-                case .addressInUse: throw .addressInUse
-                case .tooManyConnections: throw .tooMany
-                case .invalidAddress: throw .unreachable
-                }
+                throw NetworkError(error).noted()
             }
         }
 

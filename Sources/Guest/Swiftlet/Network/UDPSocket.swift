@@ -25,7 +25,7 @@ import _Concurrency
             do throws(UDPError) {
                 id = try network.stack.bindUDP(port: port)
             } catch {
-                throw NetworkError(error)
+                throw NetworkError(error).noted()
             }
         }
 

@@ -23,7 +23,7 @@ import SwiftletMachine
                 return device
             }
             var found: VirtioTransport?
-            PCI.forEachFunction(.ports) { function in
+            PCI.forEachFunction(PCIConfigurationAccess()) { function in
                 if found == nil, function.vendor == 0x1AF4 { found = open(function, type) }
             }
             return found

@@ -80,13 +80,4 @@ public struct Image: Sendable {
 
     /// Where the unstripped ELF of this image is expected.
     public var debugPath: FilePath { FilePath(path.string + ".debug") }
-
-    /// Whether a file is an ELF at all, told from its first octets.
-    public static func looksLikeELF(_ path: FilePath) -> Bool {
-        guard let file = try? FileDescriptor.open(path, .readOnly) else { return false }
-        defer { try? file.close() }
-        var octets = [UInt8](repeating: 0, count: 4)
-        let count = (try? octets.withUnsafeMutableBytes { try file.read(into: $0) }) ?? 0
-        return count == 4 && octets == [0x7F, 0x45, 0x4C, 0x46]
-    }
 }

@@ -4,6 +4,7 @@
 // monitor and firmware leaves that memory alone. Placement.swift moves an image lower down.
 
 import SwiftletBootProtocol
+import SystemPackage
 
 /// Writes images.
 public enum ImageWriter {
@@ -66,9 +67,15 @@ public enum ImageWriter {
         }
         header.imageEnd = end
         header.physicalBase = first.address
-        return try assemble(
+        let image = try assemble(
             elf, loads: loads, archive: archive, header: header, headerAddress: headerAddress,
             reject)
+        // Tables may contradict each other: a note, say, that lies elsewhere in the file than in
+        // memory. What cannot be read again would not boot.
+        guard (try? Image(FilePath(name), contents: image)) != nil else {
+            throw reject("its tables contradict each other")
+        }
+        return image
     }
 
     private static func assemble(

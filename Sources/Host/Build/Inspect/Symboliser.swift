@@ -88,22 +88,40 @@ public actor Symboliser {
         return result
     }
 
-    /// FILE:LINE of FILE:LINE:COLUMN; nil where the symbolizer knows none.
+    /// FILE:LINE of FILE:LINE:COLUMN; nil where the symbolizer knows none, or the code is the
+    /// compiler's own (`/<compiler-generated>`).
     private static func readable(_ place: String) -> String? {
-        guard !place.hasPrefix("??"), let colon = place.lastIndex(of: ":") else { return nil }
+        guard !place.hasPrefix("??"), !place.hasPrefix("/<"), let colon = place.lastIndex(of: ":")
+        else { return nil }
         let trimmed = place[..<colon]
         return trimmed.hasSuffix(":0") ? String(trimmed.dropLast(2)) : String(trimmed)
     }
 
     private func demangle(_ names: [String]) async -> [String] {
         guard names.contains(where: { $0.hasPrefix("$") }),
-            let program = await program("swift-demangle"),
-            let outcome = try? await ProcessRunner.collect(
-                program, ["--simplified"], input: names.joined(separator: "\n") + "\n"),
-            outcome.succeeded
+            var lines = await swiftDemangle(names, ["--simplified"])
         else { return names }
+        // Where an error ends that `main` has thrown, the type is what one wants to know.
+        for (index, name) in names.enumerated() where name.contains(Self.uncaughtError) {
+            guard let whole = await swiftDemangle([name], [])?.first,
+                let type = whole.firstMatch(of: #/specialization <(.+)> of /#)?.output.1
+            else { continue }
+            lines[index] = "an uncaught \(type)"
+        }
+        return lines
+    }
+
+    /// The compiler's function for errors that `main` throws, specialised for their type.
+    private static let uncaughtError = "17_errorInMainTyped"
+
+    private func swiftDemangle(_ names: [String], _ options: [String]) async -> [String]? {
+        guard let program = await program("swift-demangle"),
+            let outcome = try? await ProcessRunner.collect(
+                program, options, input: names.joined(separator: "\n") + "\n"),
+            outcome.succeeded
+        else { return nil }
         let lines = outcome.output.split(separator: "\n", omittingEmptySubsequences: false)
             .map(String.init)
-        return lines.count >= names.count ? Array(lines.prefix(names.count)) : names
+        return lines.count >= names.count ? Array(lines.prefix(names.count)) : nil
     }
 }

@@ -18,6 +18,7 @@ struct App {
         case "arguments": show(arguments)
         case "exit": Application.exit(code: Int32(arguments[1]) ?? -1)
         case "throw": throw .asked
+        case "throw-network": try throwNetworkError()
         case "log": log()
         case "random": showRandomness()
         case "sleep": await sleepLong()
@@ -37,6 +38,20 @@ struct App {
     private static func showRandomness() {
         var generator = SystemRandomNumberGenerator()
         for _ in 0..<4 { print("random \(generator.next())") }
+    }
+
+    /// The second socket cannot have the port of the first. Standard output holds a line that has
+    /// not ended.
+    private static func throwNetworkError() throws(FixtureError) {
+        print("before the end", terminator: "")
+        do throws(NetworkError) {
+            let first = try UDPSocket(port: 9)
+            let second = try UDPSocket(port: 9)
+            first.close()
+            second.close()
+        } catch {
+            throw .network(error)
+        }
     }
 
     /// Longer than a timer of 32 bits counts at a gigahertz, and nothing else to wake the machine.

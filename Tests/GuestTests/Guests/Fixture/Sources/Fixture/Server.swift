@@ -21,7 +21,8 @@ enum Server {
             }
         }
         do throws(HTTPServerError) {
-            try await HTTPServer(port: 80).run {
+            let server = HTTPServer(port: 80)
+            try await server.run {
                 (request, response) async throws(HTTPError) in
                 switch request.path {
                 case "/": await response.send("fixture\n")
@@ -29,6 +30,9 @@ enum Server {
                 case "/random": await sendRandom(request.query.integer ?? 0, response)
                 case "/last-digest": await response.send(hexadecimal(lastDigest))
                 case "/digest": await response.send(hexadecimal(try await digest(of: request)))
+                case "/stop":
+                    server.stop()
+                    await response.send("the last answer\n")
                 case "/echo": try await sendBack(request, response)
                 default: await response.send(status: .notFound, "no such page\n")
                 }

@@ -1,0 +1,71 @@
+// What ICMP reports of segments: RFC 1122 §4.2.3.9, RFC 5927, and RFC 1191 for those too long.
+
+extension TCP {
+    /// The connection that a quoted segment belongs to, if that segment may still be on its way:
+    /// who cannot see the connection would have to guess a number in flight (RFC 5927 §4.1).
+    func connection(_ tuple: TCPTuple, inFlight sequence: SequenceNumber) -> Int? {
+        guard case .connection(let index) = find(tuple, tuple.hash(key: secret)) else { return nil }
+        return connections[checked: index].isInFlight(sequence) ? index : nil
+    }
+
+    /// Notes that a segment did not arrive. A hard error, one that the peer's own host reported,
+    /// ends a connection that is being opened. No error ends an established one (RFC 5927 §5.2):
+    /// retransmission finds out whether it is still true.
+    mutating func noteError(_ index: Int, isHard: Bool, now: Instant) {
+        guard connections.contains(index) else { return }
+        connections[checked: index].noteError(isHard: isHard, &context)
+        settle(index, now: now)
+    }
+
+    /// A segment was longer than the path to the peer takes: from now on they are shorter, and
+    /// what is in flight goes again, which is no sign of congestion (RFC 1191 §6.4).
+    mutating func shortenSegments(
+        _ index: Int, now: Instant, output: inout some SegmentOutput & ~Copyable
+    ) {
+        guard connections.contains(index) else { return }
+        connections[checked: index].shortenSegments(&context, now: now, output: &output)
+    }
+}
+
+extension TCPControlBlock {
+    func isInFlight(_ sequence: SequenceNumber) -> Bool {
+        let offset = sequence - sndUna
+        return offset >= 0 && offset < inFlight
+    }
+
+    mutating func noteError(isHard: Bool, _ context: inout TCPContext) {
+        if isHard, state == .synSent { return close(.refused, &context) }
+        flags.insert(.errorNoted)
+        errorNotedAt = sndUna
+    }
+
+    mutating func shortenSegments(
+        _ context: inout TCPContext, now: Instant, output: inout some SegmentOutput & ~Copyable
+    ) {
+        let segment = output.maximumSegment(to: tuple.remote)
+        let longest = max(segment &- TCPHeader.minimumLength, 64)
+        guard longest < mss, isSynchronized else { return }
+        mss = longest
+        sendFlightAgain(&context, now: now, output: &output)
+    }
+
+    /// Why the connection ends when retransmissions run out: the network may have told, and then
+    /// nothing arrived since.
+    var timeoutFailure: TCPFailure {
+        flags.contains(.errorNoted) && errorNotedAt == sndUna ? .unreachable : .timedOut
+    }
+
+    /// All that was in flight counts as lost, and goes again as the congestion window allows.
+    mutating func sendFlightAgain(
+        _ context: inout TCPContext, now: Instant, output: inout some SegmentOutput & ~Copyable
+    ) {
+        recovery = .loss
+        recover = sndNxt
+        highRetransmitted = sndUna
+        duplicateAcks = 0
+        // The peer may have dropped what it had only SACKed (RFC 2018 §8).
+        sacked.clear(into: &context.pool)
+        flags.insert(.retransmitFirst)
+        transmit(&context, now: now, output: &output)
+    }
+}

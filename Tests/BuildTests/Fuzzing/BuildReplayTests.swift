@@ -1,0 +1,13 @@
+// What fuzzing has found, and where it began, run again.
+
+import SwiftletTestSupport
+import Testing
+
+@Suite struct BuildReplayTests {
+    @Test(
+        arguments: [CommandLineFuzzing.self, FileArchiveFuzzing.self, ELFFuzzing.self]
+            as [any FuzzTarget.Type])
+    func seedsAndCorpus(target: any FuzzTarget.Type) {
+        #expect(target.replay() > 0, "\(target.name) has no corpus")
+    }
+}

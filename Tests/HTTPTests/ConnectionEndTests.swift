@@ -1,0 +1,135 @@
+// How connections end: timeouts, slow and broken clients, a server that stops; and mutated requests.
+
+import SwiftletTestSupport
+import Testing
+
+@testable import SwiftletHTTP
+
+@Suite struct ConnectionEndTests {
+    @Test func slowHeadIsAnswered408() async {
+        let slow = get.utf8.map { [MemoryTransport.Event.receive([$0]), .pass(2 * second)] }
+        let transport = await serve(MemoryTransport(Array(slow.joined())))
+        #expect(transport.text.hasPrefix("HTTP/1.1 408 "))
+        #expect(transport.isFinished)
+        #expect(transport.now < 16 * second)
+    }
+
+    @Test func idleConnectionEndsSilently() async {
+        let transport = await serve(MemoryTransport([.receive(octets(get)), .pass(100 * second)]))
+        #expect(transport.text == hello)
+        #expect(transport.isFinished)
+        #expect(transport.now == 61 * second)
+        let patient = await serve(
+            MemoryTransport([
+                .receive(octets(get)), .pass(59 * second), .receive(octets(get)),
+                .pass(59 * second),
+                .receive(octets(get)), .end,
+            ]))
+        #expect(patient.text == hello + hello + hello)
+    }
+
+    @Test func slowBodyIsAnswered408ButSteadyProgressIsNot() async {
+        let head = "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 100\r\n\r\n"
+        var script: [MemoryTransport.Event] = [.receive(octets(head))]
+        for _ in 0..<100 { script += [.receive([0x61]), .pass(5 * second)] }
+        let slow = await serve(MemoryTransport(script), ConnectionTests.echo)
+        #expect(slow.text.hasPrefix("HTTP/1.1 408 "))
+        #expect(slow.now < 40 * second)
+        script = [.receive(octets(head.replacing("100", with: "900")))]
+        for _ in 0..<9 {
+            script += [.receive([UInt8](repeating: 0x61, count: 100)), .pass(second / 20)]
+        }
+        let steady = await serve(MemoryTransport(script), ConnectionTests.echo)
+        #expect(steady.text.hasPrefix("HTTP/1.1 200 "))
+    }
+
+    @Test func clientThatTakesNothingIsDropped() async {
+        let body = [UInt8](repeating: 1, count: 10_000)
+        let stalled = MemoryTransport(get)
+        stalled.sendRoom = 100
+        stalled.roomAfterWait = nil
+        await serve(stalled) { _, response in await response.send(body) }
+        #expect(stalled.isAborted)
+        // One octet a second is no progress either.
+        let trickle = MemoryTransport(get)
+        trickle.sendRoom = 100
+        trickle.roomAfterWait = 1
+        await serve(trickle) { _, response in
+            await response.send(body)
+            let sent = await response.write("more")
+            #expect(!sent)
+        }
+        #expect(trickle.isAborted)
+        #expect(trickle.now < 60 * second)
+    }
+
+    @Test func resetsAndEndsAnywhereAreTakenCalmly() async {
+        let bytes = octets("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nabcde")
+        for count in 0..<bytes.count {
+            for end in [MemoryTransport.Event.end, .reset] {
+                let transport = MemoryTransport([.receive(Array(bytes[..<count])), end])
+                await serve(transport, ConnectionTests.echo)
+                #expect(!transport.text.contains("200"))
+                #expect(transport.isFinished || transport.isAborted)
+            }
+        }
+    }
+
+    // MARK: The end
+
+    @Test func stopFinishesWhatRunsAndEndsIdleConnections() async {
+        let service = TestService(limits: HTTPLimits(), timeouts: HTTPTimeouts()) { _, response in
+            await response.send("Hello")
+        }
+        let busy = MemoryTransport([
+            .receive(octets("GET / HT")), .receive(octets("TP/1.1\r\nHost: a\r\n\r\n" + get)),
+        ])
+        busy.onWait = { if busy.waits == 2 { service.stop() } }
+        await service.serve(busy)
+        #expect(
+            busy.text
+                == hello.replacing(
+                    "Content-Type", with: "Connection: close\r\nContent-Type", maxReplacements: 1))
+        #expect(busy.isFinished)
+        let idleService = TestService(limits: HTTPLimits(), timeouts: HTTPTimeouts()) {
+            _, response in
+            await response.send("Hello")
+        }
+        let idle = MemoryTransport([.receive(octets(get)), .pass(30 * second)])
+        idle.onWait = { if idle.waits == 2 { idleService.stop() } }
+        await idleService.serve(idle)
+        #expect(idle.text == hello)
+        #expect(idle.now < 2 * second)
+        // A FIN, no RST: what was sent last may still be under way.
+        #expect(idle.isFinished)
+        #expect(!idle.isAborted)
+    }
+
+    @Test func mutationsNeverTrap() async {
+        var random = SeededRandom(seed: 0x5EED_0002)
+        let seeds = [
+            get, "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 11\r\n\r\nhello world" + get,
+            "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nExpect: 100-continue\r\n\r\n"
+                + "5;x=y\r\nhello\r\n006\r\n world\r\n0\r\nT: v\r\n\r\n" + get,
+        ].map(octets)
+        for round in 0..<20_000 {
+            var bytes = seeds[round % seeds.count]
+            for _ in 0..<(1 + random.next() % 4) {
+                let at = Int(random.next() % UInt64(bytes.count))
+                switch random.next() % 3 {
+                case 0: bytes[at] = UInt8(truncatingIfNeeded: random.next())
+                case 1: bytes.remove(at: at)
+                default: bytes.insert([13, 10, 58, 32, 0x30, 0x46][Int(random.next() % 6)], at: at)
+                }
+            }
+            let split = Int(random.next() % UInt64(bytes.count + 1))
+            let transport = MemoryTransport([
+                .receive(Array(bytes[..<split])), .receive(Array(bytes[split...])), .end,
+            ])
+            transport.runLimit = 1 + Int(random.next() % 200)
+            await serve(transport, ConnectionTests.echo)
+            #expect(transport.isFinished || transport.isAborted)
+            #expect(transport.outbox.isEmpty || transport.text.hasPrefix("HTTP/1.1 "))
+        }
+    }
+}

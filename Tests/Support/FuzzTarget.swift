@@ -1,0 +1,56 @@
+// What can be fuzzed: octets in, and nothing may trap. Tests replay what fuzzing has found.
+
+import Glibc
+
+/// Code that takes octets from outside. It fails by trapping.
+public protocol FuzzTarget: Sendable {
+    /// The folder of its corpus in Tests/Fuzzing/Corpus, and its name for `make fuzz`.
+    static var name: String { get }
+    /// Octets to begin from.
+    static var seeds: [[UInt8]] { get }
+    /// Takes any octets.
+    static func run(_ octets: RawSpan)
+}
+
+extension FuzzTarget {
+    /// The inputs that are kept in the repository, in the order of their names.
+    public static var corpus: [[UInt8]] {
+        let folder =
+            #filePath.split(separator: "/").dropLast(2).reduce("") { "\($0)/\($1)" }
+            + "/Fuzzing/Corpus/\(name)"
+        return names(in: folder).sorted().compactMap { read("\(folder)/\($0)") }
+    }
+
+    /// Runs seeds and corpus.
+    ///
+    /// - Returns: how many there were of the corpus.
+    public static func replay() -> Int {
+        let corpus = corpus
+        for input in seeds + corpus { run(input.span.bytes) }
+        return corpus.count
+    }
+
+    private static func names(in folder: String) -> [String] {
+        guard let directory = opendir(folder) else { return [] }
+        defer { closedir(directory) }
+        var names: [String] = []
+        while let entry = readdir(directory) {
+            let name = withUnsafeBytes(of: &entry.pointee.d_name) {
+                String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self)
+            }
+            if !name.hasPrefix(".") { names.append(name) }
+        }
+        return names
+    }
+
+    private static func read(_ path: String) -> [UInt8]? {
+        guard let file = fopen(path, "r") else { return nil }
+        defer { fclose(file) }
+        var octets: [UInt8] = []
+        var piece = [UInt8](repeating: 0, count: 65536)
+        while case let count = fread(&piece, 1, piece.count, file), count > 0 {
+            octets += piece[..<count]
+        }
+        return octets
+    }
+}
