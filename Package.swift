@@ -140,8 +140,8 @@ let fuzzTargets: [Target] =
             sources: [
                 "Fuzzing/Fuzzer.swift", "NetworkTests/Fuzzing/NetworkFuzzing.swift",
                 "NetworkTests/Fuzzing/DHCPFuzzing.swift", "NetworkTests/Fuzzing/SeedCorpus.swift",
-                "NetworkTests/Simulation/Frames.swift",
                 "NetworkTests/Simulation/LonelyStack.swift",
+                "NetworkTests/Simulation/Support.swift",
                 "NetworkTests/Simulation/SimulatedDevice.swift",
                 "HTTPTests/Fuzzing/HTTPFuzzing.swift", "HTTPTests/MemoryTransport.swift",
                 "BuildTests/Fuzzing/BuildFuzzing.swift", "BuildTests/SampleGuest.swift",

@@ -1,8 +1,8 @@
 // A bad cable: carries frames between two ports, and loses, repeats, delays and breaks some of them.
 
 import Glibc
-import Synchronization
 import SwiftletTestSupport
+import Synchronization
 
 /// What happens to frames, in thousandths of them, decided by a seed.
 struct Impairment: Sendable {

@@ -3,8 +3,8 @@
 import Glibc
 import SwiftletBuild
 import SwiftletHypervisors
-import SystemPackage
 import SwiftletTestSupport
+import SystemPackage
 import Testing
 
 /// A network namespace in which this process, QEMU and clients can meet. Nothing of the host's
