@@ -18,8 +18,8 @@ struct CollectingOutput: SegmentOutput, ~Copyable {
 
     mutating func sendSegment(
         from: IPAddress, to: IPAddress, length: Int, fill: (inout MutableRawSpan) -> Void
-    ) -> Bool {
-        guard room > 0 else { return false }
+    ) -> SegmentResult {
+        guard room > 0 else { return .busy }
         room -= 1
         // 0xA5: whatever `fill` leaves out shows.
         var bytes = [UInt8](repeating: 0xA5, count: length)
@@ -28,7 +28,7 @@ struct CollectingOutput: SegmentOutput, ~Copyable {
             fill(&span)
         }
         sent.append((to, bytes))
-        return true
+        return .sent
     }
 
     func maximumSegment(to: IPAddress) -> Int { maximum }

@@ -144,11 +144,13 @@ public struct NetworkInterface<Device: NetworkDevice & ~Copyable>: ~Copyable {
 
     /// Sends one packet of `length` octets of payload, written by `fill`.
     ///
-    /// - Parameter checksumOffset: where in the payload the checksum field of UDP stands; its
-    ///   pseudo-header is added here. Nil: `fill` has written what checksum there is.
+    /// - Parameters:
+    ///   - checksumOffset: where in the payload the checksum field of UDP or TCP stands; its
+    ///     pseudo-header is added here. Nil: `fill` has written what checksum there is.
+    ///   - waits: whether it is kept for a neighbour whose hardware address is not known yet.
     mutating func sendPacket(
         protocolNumber: UInt8, from source: IPv4Address, to destination: IPv4Address,
-        length: Int, checksumOffset: Int?, fill: (inout MutableRawSpan) -> Void
+        length: Int, checksumOffset: Int?, waits: Bool = true, fill: (inout MutableRawSpan) -> Void
     ) -> SendResult {
         guard length + IPv4Header.length <= linkMTU else { return .unreachable }
         identification &+= 1
@@ -170,7 +172,7 @@ public struct NetworkInterface<Device: NetworkDevice & ~Copyable>: ~Copyable {
             }
             return .sent
         case .waits(let neighbour):
-            return queueWaiting(packet, for: neighbour, fill) ? .waiting : .busy
+            return waits && queueWaiting(packet, for: neighbour, fill) ? .waiting : .busy
         }
     }
 

@@ -8,49 +8,49 @@ extension NetworkInterface: SegmentOutput where Device: ~Copyable {
     /// Where TCP's checksum field stands in the segment (RFC 9293 §3.1).
     private static var checksumOffset: Int { 16 }
 
-    /// Sends one TCP segment. False if the card has no room or the neighbour's hardware address is
-    /// not known yet: TCP tries again a little later. A segment that no route
-    /// leads to is dropped, as the network would: TCP's timers find out.
+    /// Sends one TCP segment to a neighbour whose hardware address is known, or for whom a gateway
+    /// stands whose address is.
     ///
-    /// Inlined into its few callers, `fill` with it: from the control block to the card's
-    /// descriptor is one function.
+    /// Inlined into its one caller, `fill` with it: from the control block to the card's descriptor
+    /// is one function. Hence the other way for all that is unusual.
     @inline(__always)
     public mutating func sendSegment(
         from: IPAddress, to: IPAddress, length: Int, fill: (inout MutableRawSpan) -> Void
-    ) -> Bool {
+    ) -> SegmentResult {
         guard let source = from.v4, let destination = to.v4,
             length <= linkMTU &- IPv4Header.length
-        else {
-            statistics.droppedUnreachable &+= 1
-            return true
-        }
+        else { return .indirect }
         let hardware: UInt64
         if let known = self.hardware(for: destination) {
             hardware = known
+        } else if case .hardware(let found) = findHop(to: destination) {
+            hardware = found
         } else {
-            switch findHop(to: destination) {
-            case .hardware(let found):
-                hardware = found
-            case .loopback:
-                return keepSegment(from: source, to: destination, length: length, nil, fill)
-            case .unreachable:
-                return true
-            case .waits(let neighbour):
-                return keepSegment(from: source, to: destination, length: length, neighbour, fill)
-            }
+            return .indirect
         }
         return transmitSegment(
             from: source, to: destination, hardware: hardware, length: length, fill)
+            ? .sent : .busy
     }
 
+    /// Sends any TCP segment. False if the card has no room or the neighbour's hardware address is
+    /// not known yet: TCP tries again a little later. A segment that no route leads to is dropped,
+    /// as the network would: TCP's timers find out.
+    ///
+    /// Of segments to a neighbour whose hardware address is not known only those without data are
+    /// kept (RFC 1122 §2.3.2.2 asks for one): a SYN's answer is not lost, and data stays with TCP.
     @inline(never)
     public mutating func sendSegment(
         from: IPAddress, to: IPAddress, _ segment: RawSpan
     ) -> Bool {
-        guard let source = from.v4, let destination = to.v4 else { return true }
+        guard let source = from.v4, let destination = to.v4 else {
+            statistics.droppedUnreachable &+= 1
+            return true
+        }
         let result = sendPacket(
             protocolNumber: IPProtocol.tcp, from: source, to: destination,
-            length: segment.byteCount, checksumOffset: Self.checksumOffset
+            length: segment.byteCount, checksumOffset: Self.checksumOffset,
+            waits: segment.byteCount <= Self.longestHeader
         ) { $0.copy(segment, to: 0) }
         return result != .busy
     }
@@ -102,19 +102,5 @@ extension NetworkInterface: SegmentOutput where Device: ~Copyable {
         sum.add(pseudo)
         sum.add(segment)
         return sum.checksum
-    }
-
-    /// Keeps a segment that goes to ourselves, or to a neighbour whose hardware address is not
-    /// known yet. Of the latter only those without data (RFC 1122 §2.3.2.2 asks for one): a SYN's
-    /// answer is not lost, and data stays with TCP.
-    @inline(never) private mutating func keepSegment(
-        from source: IPv4Address, to destination: IPv4Address, length: Int,
-        _ neighbour: IPv4Address?, _ fill: (inout MutableRawSpan) -> Void
-    ) -> Bool {
-        let packet = OutgoingPacket(
-            protocolNumber: IPProtocol.tcp, source: source, destination: destination,
-            length: length, checksumOffset: Self.checksumOffset, identification: 0)
-        guard let neighbour else { return queueLoopback(packet, fill) }
-        return length <= Self.longestHeader && queueWaiting(packet, for: neighbour, fill)
     }
 }

@@ -1,21 +1,27 @@
 // How TCP hands its segments downwards: to the IP layer of the stack, or to a test's wire.
 
+/// What became of a segment.
+public enum SegmentResult {
+    case sent
+    /// No room now; nothing was done. TCP tries again at the next `flush` or `poll`.
+    case busy
+    /// Nothing was done: only `sendSegment(from:to:_:)` can send this one.
+    case indirect
+}
+
 /// What TCP needs of the layer below it: somewhere to write a segment, and how long it may be.
 public protocol SegmentOutput: ~Copyable {
     /// Sends one TCP segment of `length` octets (TCP header included), written in place by `fill`
     /// with the checksum field zero. The implementer adds the checksum (or asks the device for it),
     /// the IP header and the frame.
-    ///
-    /// - Returns: false if there is no room now: `fill` was not called and nothing was sent. TCP
-    ///   tries again at the next `flush` or `poll`.
     mutating func sendSegment(
         from: IPAddress, to: IPAddress, length: Int, fill: (inout MutableRawSpan) -> Void
-    ) -> Bool
+    ) -> SegmentResult
 
-    /// Sends a segment that is there as a whole, but for its checksum. It is not data: where the
-    /// implementer makes two ways of it, this is the small one, and the other the fast one.
+    /// Sends a segment that is there as a whole, but for its checksum: what is not data, and what
+    /// the other one finds to be `indirect`.
     ///
-    /// - Returns: as above.
+    /// - Returns: false if there is no room now.
     mutating func sendSegment(from: IPAddress, to: IPAddress, _ segment: RawSpan) -> Bool
 
     /// Octets of TCP header and payload that fit into one packet towards `to` (the MTU less the IP
@@ -28,5 +34,6 @@ extension SegmentOutput where Self: ~Copyable {
         from: IPAddress, to: IPAddress, _ segment: RawSpan
     ) -> Bool {
         sendSegment(from: from, to: to, length: segment.byteCount) { $0.copy(segment, to: 0) }
+            == .sent
     }
 }

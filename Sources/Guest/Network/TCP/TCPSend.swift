@@ -124,16 +124,21 @@ extension TCPControlBlock {
         let header = TCPHeader(
             from: tuple.localPort, to: tuple.remotePort, sequence: sequence,
             acknowledgment: rcvNxt, flags: bits, window: advertise(context), length: headerLength)
-        let sent = output.sendSegment(
+        let result = output.sendSegment(
             from: tuple.local, to: tuple.remote, length: headerLength &+ length
         ) { segment in
             header.write(into: &segment)
             if sackRanges > 0 { writeSack(sackRanges, into: &segment) }
             sendRing.copy(from: offset, count: length, into: &segment, at: headerLength)
         }
-        guard sent else {
-            retrySoon(&context, now: now)
-            return false
+        if result != .sent {
+            guard
+                result == .indirect,
+                emitIndirectly(header, offset, length, sackRanges, output: &output)
+            else {
+                retrySoon(&context, now: now)
+                return false
+            }
         }
         lastSentAt = now
         flags.remove([.ackNow, .ackDelayed, .blocked])
@@ -141,6 +146,21 @@ extension TCPControlBlock {
         soonAt = .max
         context.statistics.segmentsSent &+= 1
         return true
+    }
+
+    /// As `emit`, by way of a copy: to ourselves, or while the neighbour is looked for.
+    @inline(never)
+    private mutating func emitIndirectly(
+        _ header: TCPHeader, _ offset: Int, _ length: Int, _ sackRanges: Int,
+        output: inout some SegmentOutput & ~Copyable
+    ) -> Bool {
+        var bytes = [UInt8](repeating: 0, count: header.length &+ length)
+        var octets = bytes.mutableSpan
+        var segment = octets.mutableBytes
+        header.write(into: &segment)
+        if sackRanges > 0 { writeSack(sackRanges, into: &segment) }
+        sendRing.copy(from: offset, count: length, into: &segment, at: header.length)
+        return output.sendSegment(from: tuple.local, to: tuple.remote, segment.bytes)
     }
 
     /// Sends an acknowledgement without data, with the SACK ranges if there are any.

@@ -92,8 +92,8 @@ public struct VirtioNetwork: ~Copyable {
 
     /// Tells the device about frames to send and about free buffers, where it wants to be told.
     @inlinable public mutating func flush() {
-        transmitter.queue.kick()
-        receiver.queue.kick()
+        if transmitter.queue.needsKick { transmitter.queue.kick() }
+        if receiver.queue.needsKick { receiver.queue.kick() }
     }
 
     /// Wants an interrupt at the next frame, and at the next free buffer if there was none. Call

@@ -74,6 +74,9 @@ extension SplitQueue {
         publishedIndex = availableIndex
     }
 
+    /// True if buffers were offered since the last `kick`.
+    @inlinable var needsKick: Bool { availableIndex != kickedIndex }
+
     /// Publishes, and notifies the device if it asked for that (§2.7.13.4).
     @inlinable @_optimize(speed)
     mutating func kick() {
