@@ -28,7 +28,8 @@ lint:
 	swift format lint --strict --recursive $(FORMATTED)
 
 build:
-	swift build -c release --product swiftlet --static-swift-stdlib --quiet
+	@[ -x .build/release/swiftlet ] || echo "Building the command line; the first time takes a minute or two."
+	@swift build -c release --product swiftlet --static-swift-stdlib -Xswiftc -use-ld=lld --quiet
 
 # The command line in PREFIX/bin, and what it builds images from in PREFIX/share/swiftlet.
 install: build
