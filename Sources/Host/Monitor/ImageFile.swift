@@ -130,5 +130,21 @@ struct ImageFile {
                 done += count
             }
         }
+        try checkVersion(memory, delta: delta)
+    }
+
+    /// The image header, first in writable data, says which contract the image was built for.
+    private func checkVersion(_ memory: GuestMemory, delta: Int64) throws(MonitorError) {
+        guard let data = segments.first(where: { $0.permission == .readWrite }),
+            let start = memory.pointer(
+                UInt64(Int64(data.address) + delta), UInt64(ImageHeader.size)),
+            let header = ImageHeader(
+                UnsafeRawBufferPointer(start: start, count: ImageHeader.size).bytes, at: 0)
+        else { throw MonitorError("the image has no image header") }
+        guard header.version == bootProtocolVersion else {
+            throw MonitorError(
+                "the image speaks boot protocol \(header.version), this monitor "
+                    + "\(bootProtocolVersion): build it again with this version")
+        }
     }
 }

@@ -10,8 +10,18 @@ struct MachineSettings: Equatable {
     /// RAM in octets.
     var memory: UInt64 = 64 << 20
     var commandLine = ""
-    /// The tap device that the network card is plugged into; nil for no card.
-    var tap: String?
+    /// What the network card is plugged into.
+    enum Network: Equatable {
+        /// There is no card.
+        case none
+        /// The tap device of this name.
+        case tap(String)
+        case passt
+    }
+
+    var network = Network.none
+    /// Ports that passt publishes.
+    var ports: [PublishedPort] = []
     /// The card's address, six octets; nil for a random one.
     var hardwareAddress: [UInt8]?
 }
@@ -55,9 +65,14 @@ struct Machine {
     private static func makeNetwork(
         _ settings: MachineSettings
     ) throws(MonitorError) -> NetworkDevice? {
-        guard let tap = settings.tap else { return nil }
+        let link: NetworkLink
+        switch settings.network {
+        case .none: return nil
+        case .tap(let name): link = .tap(try TapLink(name: name))
+        case .passt: link = .stream(try Passt.start(settings.ports))
+        }
         let address = settings.hardwareAddress ?? randomHardwareAddress()
-        return NetworkDevice(address: address, link: try NetworkLink(tap: tap))
+        return NetworkDevice(address: address, link: link)
     }
 
     /// Locally administered, and not a group's (IEEE 802-2014 §8.2).

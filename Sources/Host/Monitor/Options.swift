@@ -4,8 +4,8 @@ import SwiftletBootProtocol
 
 extension MachineSettings {
     static let usage = """
-        usage: swiftlet-monitor [--memory OCTETS] [--command-line TEXT] [--tap NAME]
-            [--hardware-address XX:XX:XX:XX:XX:XX] IMAGE
+        usage: swiftlet-monitor [--memory OCTETS] [--command-line TEXT] [--tap NAME | --passt]
+            [--publish tcp|udp:ADDRESS:HOST:GUEST]… [--hardware-address XX:XX:XX:XX:XX:XX] IMAGE
         """
 
     /// Reads the arguments behind the program's name.
@@ -29,7 +29,15 @@ extension MachineSettings {
             case "--command-line":
                 commandLine = try value(of: argument)
             case "--tap":
-                tap = try value(of: argument)
+                network = .tap(try value(of: argument))
+            case "--passt":
+                network = .passt
+            case "--publish":
+                let text = try value(of: argument)
+                guard let port = PublishedPort(text) else {
+                    throw MonitorError("--publish \(text): that is no published port")
+                }
+                ports.append(port)
             case "--hardware-address":
                 hardwareAddress = try Self.parse(hardwareAddress: try value(of: argument))
             default:
@@ -38,6 +46,9 @@ extension MachineSettings {
                 }
                 image = argument
             }
+        }
+        guard ports.isEmpty || network == .passt else {
+            throw MonitorError("--publish goes with --passt\n\(Self.usage)")
         }
         guard !image.isEmpty else { throw MonitorError("no image is given\n\(Self.usage)") }
     }

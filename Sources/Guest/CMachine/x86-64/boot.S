@@ -164,7 +164,7 @@ swiftlet_monitor_frequency: .skip 8
     .balign 8
 swiftlet_image_header:
     .ascii "SWIFTLET"
-    .long 1                              // bootProtocolVersion
+    .long 2                              // bootProtocolVersion
     .long 0
     .quad 0                              // virtual address of the packed files
     .quad 0                              // their size

@@ -40,7 +40,10 @@ public struct QueueNotifier {
     /// the built-in monitor, has the event loop leave it for all queues at once.
     @inlinable func notify() {
         #if hasFeature(Embedded)
-            if BuiltInMonitor.isPresent { return BuiltInMonitor.hasNotification = true }
+            if BuiltInMonitor.isPresent {
+                BuiltInMonitor.hasNotification = true
+                return
+            }
         #endif
         if isWide {
             register.store32(UInt32(queue), at: 0)

@@ -11,6 +11,7 @@ struct Devices {
     private static let networkIndex = 1
     /// The link has ended, or an error stands on it: it is asked no more.
     private var isLinkDown = false
+    private var hasComplained = false
 
     init(network: NetworkDevice?) {
         self.network = network
@@ -68,15 +69,22 @@ struct Devices {
             if try entropy.process(memory) { hasNews = true }
         } catch {
             entropy.registers.fail()
-            Console.complain("the guest broke virtio's rules (entropy): \(error.rule)")
+            complain("entropy", error)
         }
         do throws(QueueViolation) {
             if try network?.process(memory) ?? false { hasNews = true }
         } catch {
             network?.registers.fail()
-            Console.complain("the guest broke virtio's rules (network): \(error.rule)")
+            complain("network", error)
         }
         return hasNews
+    }
+
+    /// Said once: a guest may break rules as often as it likes.
+    private mutating func complain(_ device: String, _ violation: QueueViolation) {
+        guard !hasComplained else { return }
+        hasComplained = true
+        Console.complain("the guest broke virtio's rules (\(device)): \(violation.rule)")
     }
 
     /// Gives devices their turn, and waits for something to do if there was nothing, at most so
@@ -85,6 +93,10 @@ struct Devices {
         guard !process(memory), nanoseconds > 0 else { return }
         var polled = pollfd(fd: -1, events: Int16(POLLIN), revents: 0)
         if let network, !isLinkDown, network.hasReceiveBuffers(memory) {
+            if network.link.hasFrame {
+                _ = process(memory)
+                return
+            }
             polled.fd = network.link.file
         }
         guard swiftlet_poll(&polled, 1, nanoseconds) > 0 else { return }
