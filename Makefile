@@ -27,12 +27,17 @@ bench: build
 lint:
 	swift format lint --strict --recursive $(FORMATTED)
 
+# Fully static, so that both start in a moment: the monitor is started anew for every machine.
+STATIC = --static-swift-stdlib -Xswiftc -static-executable
+
 build:
-	swift build -c release --product swiftlet --static-swift-stdlib --quiet
+	swift build -c release --product swiftlet $(STATIC) --quiet
+	swift build -c release --product swiftlet-monitor $(STATIC) --quiet
 
 # The command line in PREFIX/bin, and what it builds images from in PREFIX/share/swiftlet.
 install: build
 	install -D .build/release/swiftlet $(DESTDIR)$(PREFIX)/bin/swiftlet
+	install -D .build/release/swiftlet-monitor $(DESTDIR)$(PREFIX)/bin/swiftlet-monitor
 	rm -rf $(DESTDIR)$(PREFIX)/share/swiftlet
 	install -d $(DESTDIR)$(PREFIX)/share/swiftlet/Sources
 	cp -R Package.swift LICENSE SDK $(DESTDIR)$(PREFIX)/share/swiftlet
