@@ -27,13 +27,19 @@ bench: build
 lint:
 	swift format lint --strict --recursive $(FORMATTED)
 
+# Fully static, so that both start in a moment: the monitor is started anew for every machine.
+STATIC = --static-swift-stdlib -Xswiftc -static-executable -Xswiftc -use-ld=lld
+
 build:
-	@[ -x .build/release/swiftlet ] || echo "Building the command line; the first time takes a minute or two."
-	@swift build -c release --product swiftlet --static-swift-stdlib -Xswiftc -use-ld=lld --quiet
+	@[ -x .build/release/swiftlet-monitor ] \
+	    || echo "Building the command line; the first time takes a few minutes."
+	@swift build -c release --product swiftlet $(STATIC) --quiet
+	@swift build -c release --product swiftlet-monitor $(STATIC) --quiet
 
 # The command line in PREFIX/bin, and what it builds images from in PREFIX/share/swiftlet.
 install: build
 	install -D .build/release/swiftlet $(DESTDIR)$(PREFIX)/bin/swiftlet
+	install -D .build/release/swiftlet-monitor $(DESTDIR)$(PREFIX)/bin/swiftlet-monitor
 	rm -rf $(DESTDIR)$(PREFIX)/share/swiftlet
 	install -d $(DESTDIR)$(PREFIX)/share/swiftlet/Sources
 	cp -R Package.swift LICENSE SDK $(DESTDIR)$(PREFIX)/share/swiftlet

@@ -90,6 +90,12 @@ let hostTargets: [Target] = [
         ],
         path: "Sources/Host/swiftlet", swiftSettings: settings),
 
+    // The built-in monitor: small, and without Foundation, since every machine starts it anew.
+    .target(name: "CSwiftletKVM", path: "Sources/Host/CKVM", cSettings: cSettings),
+    .executableTarget(
+        name: "SwiftletMonitor", dependencies: ["CSwiftletKVM", "SwiftletBootProtocol"],
+        path: "Sources/Host/Monitor", swiftSettings: settings),
+
     // `make bench`; not a product, so no user of the package builds it.
     .executableTarget(
         name: "SwiftletBench",
@@ -115,6 +121,8 @@ let hostTargets: [Target] = [
     tests(
         "BuildTests",
         ["SwiftletTestSupport", "SwiftletBuild", "SwiftletHypervisors", "SwiftletBootProtocol"]),
+    tests(
+        "MonitorTests", ["SwiftletTestSupport", "SwiftletMonitor", "SwiftletBootProtocol"]),
     // Guests holds packages of their own, which the tests build and boot.
     tests(
         "GuestTests",
@@ -157,7 +165,12 @@ let products: [Product] =
     isFuzzBuild
     ? [.library(name: "SwiftletFuzz", type: .static, targets: ["SwiftletFuzz"])]
     : [.library(name: "Swiftlet", targets: ["Swiftlet"])]
-        + (isGuestBuild ? [] : [.executable(name: "swiftlet", targets: ["SwiftletCommand"])])
+        + (isGuestBuild
+            ? []
+            : [
+                .executable(name: "swiftlet", targets: ["SwiftletCommand"]),
+                .executable(name: "swiftlet-monitor", targets: ["SwiftletMonitor"]),
+            ])
 
 let package = Package(
     name: "Swiftlet",

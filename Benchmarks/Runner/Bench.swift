@@ -4,6 +4,7 @@ import Foundation
 
 struct Bench {
     let quick: Bool
+    let root: URL
     let work: URL
     let plugin: Result<URL, NotMeasured>
     let floor: Result<URL, NotMeasured>
@@ -22,6 +23,7 @@ struct Bench {
     ) {
         let folder = root.appending(path: "Benchmarks")
         self.quick = quick
+        self.root = root
         self.work = work
         progress("building the plugin and the floor image")
         plugin = Self.attempt { () throws(NotMeasured) in

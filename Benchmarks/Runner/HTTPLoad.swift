@@ -7,7 +7,7 @@ struct HTTPLoad {
     /// The processor that the client is pinned to.
     let processor: Int?
 
-    private static let url = "http://\(NetworkNamespace.guestAddress)/"
+    var url = "http://\(NetworkNamespace.guestAddress)/"
 
     struct Result: Codable {
         let requests: Int
@@ -20,7 +20,7 @@ struct HTTPLoad {
     func answer() -> Int? {
         let arguments = [
             "curl", "-s", "--connect-timeout", "0.1", "-m", "2", "-o", "/dev/null", "-w",
-            "%{http_code} %{size_download}", Self.url,
+            "%{http_code} %{size_download}", url,
         ]
         guard let result = try? Command.result(network.enter + arguments), result.status == 0 else {
             return nil
@@ -54,7 +54,7 @@ struct HTTPLoad {
         var arguments = network.enter
         if let processor { arguments += ["taskset", "-c", "\(processor)"] }
         arguments += ["timeout", "\(seconds + 10)", "wrk", "-t1", "-c\(connections)"]
-        arguments += ["-d\(seconds)s", "--timeout", "8s", Self.url]
+        arguments += ["-d\(seconds)s", "--timeout", "8s", url]
         let output = try Command.run(arguments)
         var requests: Int?
         var rate: Double?

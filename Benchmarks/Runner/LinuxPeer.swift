@@ -31,6 +31,8 @@ struct LinuxPeer {
 
     let kernel: URL
     let initialRAMDisk: URL
+    /// nginx of the machine, as a command of this one.
+    let nginx: [String]
     /// What was unpacked, for the report.
     let versions: [String]
 
@@ -40,6 +42,11 @@ struct LinuxPeer {
         versions = ((try? FileManager.default.contentsOfDirectory(atPath: cache.path)) ?? [])
             .filter { $0.hasSuffix(".deb") && ($0.hasPrefix("linux-") || $0.hasPrefix("nginx")) }
             .map { String($0.dropLast(4)) }.sorted()
+        let libraries = root.path + "/lib/x86_64-linux-gnu"
+        nginx = [
+            libraries + "/ld-linux-x86-64.so.2", "--library-path",
+            "\(libraries):\(root.path)/usr/lib/x86_64-linux-gnu", root.path + "/usr/sbin/nginx",
+        ]
         kernel = work.appending(path: "vmlinux")
         initialRAMDisk = work.appending(path: "initrd.cpio")
         try Self.extractKernel(from: root, to: kernel, work: work)

@@ -18,6 +18,7 @@ struct Report: Codable {
     let machine: [String: String]
     var rows: [Row] = []
     var servers: [ServerResult] = []
+    var native: [NativeResult] = []
 
     mutating func add(
         _ what: String, unit: String, budget: Double,
@@ -60,6 +61,19 @@ struct Report: Codable {
                 ]
             ]
                 + servers.map(serverRow))
+        lines += [
+            "", "At the processor's own speed: the image under KVM on a tap, processes on loopback",
+        ]
+        lines += Self.table(
+            [["server", "conn.", "requests/s", "Swiftlet is", ""]]
+                + native.map { result in
+                    [
+                        result.server, "\(result.connections)",
+                        result.requestsPerSecond.map(Self.number) ?? "–",
+                        result.ratio.map { String(format: "%.2f ×", $0) } ?? "",
+                        result.notMeasured.map { "not measured: \($0)" } ?? "",
+                    ]
+                })
         return lines.joined(separator: "\n") + "\n"
     }
 

@@ -79,6 +79,11 @@ extension Report {
         add(
             "QEMU start → first output, over its floor", unit: "ms", budget: 5,
             bench.startOverFloor)
+        progress("time from the built-in monitor's start")
+        add(
+            "built-in monitor's start → first HTTP answer", unit: "ms", budget: 10,
+            bench.startToFirstAnswer)
+        native = bench.measureNative(progress: progress)
         servers = bench.measureServers(progress: progress)
         for (connections, budget) in [(1, 3_000.0), (64, 2_500.0)] {
             let result = servers.first {

@@ -146,6 +146,6 @@ struct HypervisorTests {
         #expect(MachineExit.exited(3).code == 3)
         #expect(MachineExit.stopped(signal: 15).code == 143)
         #expect(MachineExit.died.code == 134)
-        #expect(throws: ToolError.self) { try Monitors.named("vmware") }
+        #expect(throws: ToolError.self) { try Monitors.check("vmware") }
     }
 }

@@ -24,7 +24,11 @@ import CSwiftletMachine
 
         /// Nanoseconds since 1970-01-01 00:00 UTC.
         public static var wallTime: UInt64 {
-            if wallOffset == 0 { wallOffset = RealTimeClock.seconds() &* 1_000_000_000 &- now }
+            if wallOffset == 0 {
+                let seconds =
+                    BuiltInMonitor.isPresent ? BuiltInMonitor.time() : RealTimeClock.seconds()
+                wallOffset = seconds &* 1_000_000_000 &- now
+            }
             return wallOffset &+ now
         }
 
@@ -52,6 +56,7 @@ import CSwiftletMachine
         }
 
         private static func announcedFrequency() -> UInt64? {
+            if BuiltInMonitor.isPresent { return swiftlet_monitor_frequency }
             let features = Processor.features
             if features.isKVM, let frequency = pvclockFrequency() { return frequency }
             // Leaf 4000_0010h: TSC in kHz (VMware's, offered by KVM and others too).
@@ -107,6 +112,10 @@ import CSwiftletMachine
         /// Sleeps until a device interrupt or until `deadline` (nanoseconds of `now`; `.max`: no
         /// deadline). May return early. Interrupts are enabled in here alone.
         public static func wait(until deadline: UInt64) {
+            if BuiltInMonitor.isPresent {
+                let now = deadline == .max ? 0 : self.now
+                return BuiltInMonitor.wait(deadline > now ? deadline - now : 0)
+            }
             if deadline != .max {
                 let now = self.now
                 guard deadline > now else { return }

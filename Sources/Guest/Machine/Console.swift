@@ -1,4 +1,5 @@
-// The serial console: a 16550 UART at COM1, which every monitor offers.
+// The serial console: a 16550 UART at COM1, which every monitor offers but the built-in one, which
+// is asked directly.
 
 import CSwiftletMachine
 
@@ -15,6 +16,7 @@ public enum Console {
     /// Writes octets, as they are.
     public static func write(_ bytes: UnsafeRawBufferPointer) {
         #if hasFeature(Embedded)
+            if BuiltInMonitor.isPresent { return BuiltInMonitor.write(bytes) }
             var index = 0
             while index < bytes.count {
                 if index % fifoDepth == 0 { waitForRoom() }
@@ -51,6 +53,10 @@ public enum Console {
 
     public static func write(byte: UInt8) {
         #if hasFeature(Embedded)
+            if BuiltInMonitor.isPresent {
+                var byte = byte
+                return withUnsafeBytes(of: &byte) { BuiltInMonitor.write($0) }
+            }
             waitForRoom()
             swiftlet_out8(port, byte)
         #endif

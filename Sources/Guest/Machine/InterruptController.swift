@@ -72,6 +72,7 @@ import CSwiftletMachine
         ///
         /// - Returns: false if no I/O APIC has that line.
         public static func enable(globalInterrupt: UInt32) -> Bool {
+            if BuiltInMonitor.isPresent { return true }
             prepare()
             var found: (address: UInt64, line: UInt32)?
             ACPI.forEachIOAPIC { address, first in

@@ -20,6 +20,7 @@ import CSwiftletMachine
         public static func begin(startInfo physicalAddress: UInt64, imageDelta delta: Int64) {
             imageDelta = delta
             startInfo = StartInfo(physicalAddress: physicalAddress)
+            if BuiltInMonitor.isPresent { return }
             ACPI.root = startInfo.acpiRoot
             Processor.initialise()
         }

@@ -10,6 +10,7 @@ import CSwiftletMachine
 
         /// Hands `code` to the monitor and ends the machine.
         public static func off(code: UInt8) -> Never {
+            if BuiltInMonitor.isPresent { BuiltInMonitor.exit(code: code) }
             if exitPort != 0 { swiftlet_out8(exitPort, code) }
             ACPI.enterSoftOff()
             // No ACPI, or it did not answer: a reset ends the machine under every monitor that was

@@ -58,7 +58,11 @@ import SwiftletMachine
             Waits.fireTimers(now: now)
             ReadyQueue.runTurn()
             forEachSource { $0.flush() }
-            if !hasMore, ReadyQueue.isEmpty { sleep() }
+            if !hasMore, ReadyQueue.isEmpty {
+                sleep()
+            } else if BuiltInMonitor.isPresent {
+                BuiltInMonitor.attend(now: now)
+            }
         }
 
         @inline(__always)

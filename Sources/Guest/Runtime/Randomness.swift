@@ -47,7 +47,11 @@ import SwiftletVirtio
             var looks = 0
             do throws(VirtioError) {
                 try device.pointee.fill(&span) {
-                    swiftlet_pause()
+                    if BuiltInMonitor.isPresent {
+                        BuiltInMonitor.wait(0)
+                    } else {
+                        swiftlet_pause()
+                    }
                     looks += 1
                     return looks < patience
                 }

@@ -14,15 +14,31 @@ import SwiftletMemory
     /// Called by the boot code, on the boot stack and boot page tables.
     @_cdecl("swiftlet_start")
     func start(startInfo: UInt64, imageDelta: Int64) {
-        Platform.begin(startInfo: startInfo, imageDelta: imageDelta)
-        Platform.forEachFreeRAM { PageFrames.addRegion($0) }
-        guard PageFrames.finishRegions() else { Faults.fail(tooLittleMemory) }
-        Boot.readCommandLine()
+        begin(startInfo: startInfo, imageDelta: imageDelta)
         guard
             Platform.buildPageTables(allocate: { PageFrames.allocate(1) }),
             let stack = Stack.make()
         else { Faults.fail(tooLittleMemory) }
         swiftlet_switch_stack(stack, continueOnStack)
+    }
+
+    /// Called by the boot code in ring 3, on the application's stack: page tables, descriptors and
+    /// processor state are the built-in monitor's.
+    @_cdecl("swiftlet_start_unprivileged")
+    func startUnprivileged(
+        startInfo: UInt64, imageDelta: Int64, stackBottom: UInt64, stackTop: UInt64
+    ) {
+        Faults.stack = StackBounds(bottom: stackBottom, top: stackTop)
+        begin(startInfo: startInfo, imageDelta: imageDelta)
+        Exit.exit(code: applicationMain(0, nil))
+    }
+
+    @inline(never)
+    private func begin(startInfo: UInt64, imageDelta: Int64) {
+        Platform.begin(startInfo: startInfo, imageDelta: imageDelta)
+        Platform.forEachFreeRAM { PageFrames.addRegion($0) }
+        guard PageFrames.finishRegions() else { Faults.fail(tooLittleMemory) }
+        Boot.readCommandLine()
     }
 
     private var tooLittleMemory: StaticString {

@@ -1,4 +1,4 @@
-// The seam between the tool and whatever runs a machine: QEMU today, others beside it.
+// The seam between the tool and whatever runs a machine: the built-in monitor, or QEMU.
 
 import SwiftletBootProtocol
 import SwiftletBuild
@@ -75,18 +75,51 @@ public protocol Monitor: Sendable {
     ) async throws(ToolError) -> MachineExit
 }
 
+/// A monitor, and why it is the one.
+public struct MonitorChoice: Sendable {
+    public var monitor: any Monitor
+    /// In words for the user.
+    public var reason: String
+}
+
 /// The monitors that this version knows.
 public enum Monitors {
-    public static let names = ["auto", "qemu"]
+    public static let names = ["auto", "builtin", "qemu"]
 
-    /// The monitor of this name; "auto" is the best that this host can run.
-    public static func named(_ name: String) throws(ToolError) -> any Monitor {
-        switch name {
-        case "auto", "qemu": return QEMU()
-        default:
+    /// Throws if there is no monitor of this name.
+    public static func check(_ name: String) throws(ToolError) {
+        guard names.contains(name) else {
             throw ToolError(
                 "no monitor '\(name)'", hint: "There are: \(names.joined(separator: ", ")).",
                 exitCode: ExitCode.usage)
+        }
+    }
+
+    /// The monitor of this name; "auto" is the best that this host can run for such a machine: the
+    /// built-in one where /dev/kvm opens and passt gives it a network, QEMU otherwise.
+    public static func choose(
+        _ name: String, for type: MachineType
+    ) async throws(ToolError) -> MonitorChoice {
+        try check(name)
+        switch name {
+        case "builtin":
+            return MonitorChoice(monitor: try await BuiltIn.find(), reason: "asked for")
+        case "qemu":
+            return MonitorChoice(monitor: QEMU(), reason: "asked for")
+        default:
+            guard type == .microvm else {
+                return MonitorChoice(
+                    monitor: QEMU(), reason: "only QEMU makes a \(type.rawValue)")
+            }
+            do throws(ToolError) {
+                let builtIn = try await BuiltIn.find()
+                guard builtIn.hasPasst else {
+                    return MonitorChoice(monitor: QEMU(), reason: "passt is not installed")
+                }
+                return MonitorChoice(monitor: builtIn, reason: "/dev/kvm opens")
+            } catch {
+                return MonitorChoice(monitor: QEMU(), reason: error.message)
+            }
         }
     }
 }

@@ -113,8 +113,11 @@ public struct QEMU: Monitor {
             kernel = folder.appending("image")
             try FileSystem.write(try machine.image.placed(placement), to: kernel)
         }
-        let status = try await start(
-            arguments(for: machine, kernel: kernel, exitFile: exitFile), console: console)
+        let (status, errors) = try await MonitorProcess.run(
+            amend([program] + arguments(for: machine, kernel: kernel, exitFile: exitFile)),
+            console: console)
+        // What it complained of, but not that it was stopped: the user asked for that.
+        MonitorProcess.show(errors) { !$0.contains(": terminating on signal ") }
 
         if let code = try? FileSystem.read(exitFile).last { return .exited(code) }
         if let signal = MachineSignals.stoppedBy { return .stopped(signal: signal) }
@@ -125,47 +128,6 @@ public struct QEMU: Monitor {
                     + "\(ProcessRunner.exitCode(status)))", exitCode: ExitCode.monitor)
         }
         return .died
-    }
-
-    private func start(
-        _ arguments: [String], console: @escaping @Sendable (ArraySlice<UInt8>) async -> Void
-    ) async throws(ToolError) -> TerminationStatus {
-        let command = amend([program] + arguments)
-        var options = PlatformOptions()
-        // A process group of its own: Ctrl-C reaches the tool, and the tool stops QEMU.
-        options.processGroupID = 0
-        options.teardownSequence = [
-            .send(signal: .terminate, allowedDurationToNextStep: .seconds(2))
-        ]
-        do {
-            let result = try await Subprocess.run(
-                ProcessRunner.executable(command[0]),
-                arguments: Arguments(Array(command.dropFirst())), platformOptions: options,
-                input: .none, output: .sequence,
-                error: .string(limit: 1 << 20)
-            ) { execution in
-                MachineSignals.watch(execution.processIdentifier.value)
-                defer { MachineSignals.watch(0) }
-                for try await buffer in execution.standardOutput {
-                    await console(buffer.withUnsafeBytes { Array($0) }[...])
-                }
-            }
-            Self.report(result.standardError)
-            return result.terminationStatus
-        } catch {
-            if Task.isCancelled { return .signaled(SIGTERM) }
-            throw ToolError(
-                "cannot run '\(program)': \(error)", exitCode: ExitCode.cannotRun)
-        }
-    }
-}
-
-extension QEMU {
-    /// Shows what QEMU complained of, but not that it was stopped: the user asked for that.
-    private static func report(_ errors: String) {
-        for line in errors.split(separator: "\n") where !line.contains(": terminating on signal ") {
-            _ = try? FileDescriptor.standardError.writeAll(Array((line + "\n").utf8))
-        }
     }
 }
 

@@ -46,10 +46,14 @@ struct RunCommand: AsyncParsableCommand {
         // Everything that can be wrong with the flags, before anything is built.
         let ports = try publish.map { try PublishedPort($0) }
         let memory = try MemorySize.parse(self.memory)
-        let monitor = try Monitors.named(self.monitor)
+        try Monitors.check(self.monitor)
         let commandLine = try guestCommandLine()
         for port in ports { try port.checkFree() }
 
+        let choice = try await Monitors.choose(self.monitor, for: machine)
+        if options.verbose {
+            Terminal.note("monitor: \(choice.monitor.name) (\(choice.reason))")
+        }
         let image = try await self.image()
         for case let url? in ports.map(\.url) { Terminal.note(url) }
 
@@ -58,7 +62,7 @@ struct RunCommand: AsyncParsableCommand {
         request.commandLine = commandLine
         MachineSignals.install()
         let filter = ConsoleFilter(symboliser: Symboliser(debug: image.debugPath))
-        let end = try await monitor.run(request) { octets in
+        let end = try await choice.monitor.run(request) { octets in
             Terminal.write(await filter.pass(octets))
         }
         Terminal.write(await filter.finish())

@@ -2,4 +2,4 @@
 // reads stands here, once.
 
 /// Version of this agreement; an image built for another is refused by the command line.
-public let bootProtocolVersion: UInt32 = 1
+public let bootProtocolVersion: UInt32 = 2

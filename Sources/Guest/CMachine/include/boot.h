@@ -75,6 +75,8 @@ struct swiftlet_fault_frame {
   uint64_t vector, error_code, rip, cs, rflags, rsp, ss;
 };
 
+// Ticks of the TSC in a second, as the built-in monitor says; 0 under every other one.
+extern uint64_t swiftlet_monitor_frequency SWIFTLET_UNSHARED;
 extern uint64_t swiftlet_gdt_tss[2] SWIFTLET_UNSHARED;
 extern uint64_t swiftlet_xapic_end_of_interrupt SWIFTLET_UNSHARED;
 

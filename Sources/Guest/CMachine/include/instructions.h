@@ -38,6 +38,11 @@ SWIFTLET_INLINE uint32_t swiftlet_in32(uint16_t port) {
   return value;
 }
 
+// A call of the built-in monitor, which reads the arguments from registers, and memory from there.
+SWIFTLET_INLINE void swiftlet_monitor_call(uint16_t port, uint64_t first, uint64_t second) {
+  __asm__ volatile("outl %%eax, %0" ::"Nd"(port), "a"(0), "D"(first), "S"(second) : "memory");
+}
+
 SWIFTLET_INLINE uint64_t swiftlet_rdtsc(void) {
   uint32_t low, high;
   __asm__ volatile("rdtsc" : "=a"(low), "=d"(high));

@@ -1,7 +1,12 @@
-// Where a monitor enters the image: PVH, 32-bit protected mode, paging off, %ebx = hvm_start_info
+// Where a monitor enters the image.
+//
+// PVH (the ELF note): 32-bit protected mode, paging off, %ebx = hvm_start_info
 // (xen/include/public/arch-x86/hvm/start_info.h describes the protocol). Builds the first page
 // tables, switches to long mode and calls Swift. Position-independent in physical memory: the
 // builder decides where the image lies.
+//
+// The built-in monitor (the ELF's entry address): ring 3, long mode, everything mapped
+// (Sources/Shared/BootProtocol/MonitorCall.swift).
 
 #if defined(SWIFTLET_GUEST)
 
@@ -18,10 +23,17 @@
     .quad swiftlet_pvh_entry
 
     .section .text.boot, "ax", @progbits
-    .code32
+    .code64
     .globl swiftlet_entry
-    .globl swiftlet_pvh_entry
 swiftlet_entry:
+    movq %rcx, swiftlet_monitor_frequency(%rip)
+    movq %rsp, %rcx
+    xorl %ebp, %ebp                      // end of the frame chain
+    call swiftlet_start_unprivileged
+    ud2
+
+    .code32
+    .globl swiftlet_pvh_entry
 swiftlet_pvh_entry:
     cli
     cld
@@ -142,12 +154,17 @@ swiftlet_gdt_tss:
     .quad 0, 0                           // 0x18: the TSS, filled in by Swift
 swiftlet_gdt_end:
 
+    .bss
+    .balign 8
+    .globl swiftlet_monitor_frequency
+swiftlet_monitor_frequency: .skip 8
+
     .section .swiftlet.header, "aw", @progbits
     .globl swiftlet_image_header
     .balign 8
 swiftlet_image_header:
     .ascii "SWIFTLET"
-    .long 1                              // bootProtocolVersion
+    .long 2                              // bootProtocolVersion
     .long 0
     .quad 0                              // virtual address of the packed files
     .quad 0                              // their size

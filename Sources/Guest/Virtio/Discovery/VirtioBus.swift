@@ -22,6 +22,7 @@ import SwiftletMachine
                 else { continue }
                 return device
             }
+            if BuiltInMonitor.isPresent { return nil }
             var found: VirtioTransport?
             PCI.forEachFunction(PCIConfigurationAccess()) { function in
                 if found == nil, function.vendor == 0x1AF4 { found = open(function, type) }

@@ -36,8 +36,15 @@ public struct QueueNotifier {
         self.isWide = isWide
     }
 
-    /// Tells the device that the queue has new buffers. This leaves the virtual machine.
+    /// Tells the device that the queue has new buffers. This leaves the virtual machine, or, under
+    /// the built-in monitor, has the event loop leave it for all queues at once.
     @inlinable func notify() {
+        #if hasFeature(Embedded)
+            if BuiltInMonitor.isPresent {
+                BuiltInMonitor.hasNotification = true
+                return
+            }
+        #endif
         if isWide {
             register.store32(UInt32(queue), at: 0)
         } else {

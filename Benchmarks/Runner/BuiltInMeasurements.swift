@@ -1,0 +1,247 @@
+// The built-in monitor beside what people run today: from a process's start to the first answer,
+// and requests a second, against a container, QEMU, and servers that are plain processes.
+
+import Foundation
+
+/// One server of those that run at the processor's own speed, at one number of connections.
+struct NativeResult: Codable {
+    let server: String
+    let connections: Int
+    var requestsPerSecond: Double?
+    /// The built-in monitor's figure over this server's.
+    var ratio: Double?
+    var notMeasured: String?
+}
+
+extension Bench {
+    private static let builtIn = "Swiftlet, built-in monitor"
+
+    /// Milliseconds from the monitor's start to the first answer, a machine in between.
+    func startToFirstAnswer() throws(NotMeasured) -> Figure {
+        let count = quick ? 21 : 101
+        let own = try firstAnswers(
+            count, at: NetworkNamespace.guestAddress, 80, monitorArguments())
+        let machine = firstAnswerText("QEMU", own) { () throws(NotMeasured) in
+            let network = try network.get()
+            var configuration = try server.get().configuration(on: network)
+            configuration.network = network
+            // Without the words that enter the namespace: `firstAnswers` adds them.
+            let words = configuration.arguments.dropFirst(network.enter.count)
+            return try firstAnswers(
+                quick ? 3 : 11, at: NetworkNamespace.guestAddress, 80, Array(words))
+        }
+        let container = firstAnswerText("crun", own) { () throws(NotMeasured) in
+            try containerFirstAnswers(quick ? 7 : 31)
+        }
+        let process = firstAnswerText("plain process", own) { () throws(NotMeasured) in
+            let server = try nativeServer()
+            return try firstAnswers(quick ? 7 : 31, at: "127.0.0.1", 8081, [server.path, "8081"])
+        }
+        let detail = "median of \(count); \(container); \(machine); \(process)"
+        return Figure(value: own, detail: detail)
+    }
+
+    private func firstAnswerText(
+        _ peer: String, _ own: Double, _ measure: () throws(NotMeasured) -> Double
+    ) -> String {
+        switch Self.attempt(measure) {
+        case .success(let value):
+            return String(format: "%@ %.1f ms (%.2f ×)", peer, value, own / value)
+        case .failure(let reason): return "\(peer) not measured: \(reason)"
+        }
+    }
+
+    /// Requests a second of the image in the built-in monitor and of plain processes. The monitor's
+    /// clients come through a tap, those of the processes through loopback.
+    func measureNative(progress: (String) -> Void) -> [NativeResult] {
+        var results: [NativeResult] = []
+        let servers: [(String, String, () throws(NotMeasured) -> [String])] = [
+            (Self.builtIn, NetworkNamespace.guestAddress + ":80", monitorArguments),
+            (
+                "C epoll server, a process", "127.0.0.1:8081",
+                { () throws(NotMeasured) in [try self.nativeServer().path, "8081"] }
+            ),
+            ("nginx, a process", "127.0.0.1:8082", nginxArguments),
+        ]
+        for (name, address, arguments) in servers {
+            progress("requests a second: \(name)")
+            for connections in Self.connectionCounts {
+                var result = NativeResult(server: name, connections: connections)
+                switch Self.attempt({ () throws(NotMeasured) in
+                    try rate(of: try arguments(), at: address, connections: connections)
+                }) {
+                case .success(let rate): result.requestsPerSecond = rate
+                case .failure(let reason): result.notMeasured = "\(reason)"
+                }
+                results.append(result)
+            }
+        }
+        for index in results.indices {
+            let own = results.first {
+                $0.server == Self.builtIn && $0.connections == results[index].connections
+            }
+            if results[index].server != Self.builtIn, let own = own?.requestsPerSecond,
+                let peer = results[index].requestsPerSecond
+            {
+                results[index].ratio = own / peer
+            }
+        }
+        return results
+    }
+
+    // MARK: What is started
+
+    private func monitorArguments() throws(NotMeasured) -> [String] {
+        guard access("/dev/kvm", R_OK | W_OK) == 0 else {
+            throw NotMeasured("/dev/kvm does not open")
+        }
+        let monitor = root.appending(path: ".build/release/swiftlet-monitor")
+        guard FileManager.default.isExecutableFile(atPath: monitor.path) else {
+            throw NotMeasured("no .build/release/swiftlet-monitor: `make build` makes it")
+        }
+        return [
+            monitor.path, "--memory", "\(64 << 20)", "--command-line",
+            "ip=\(NetworkNamespace.guestAddress)/24", "--tap", NetworkNamespace.tap,
+            "--hardware-address", NetworkNamespace.guestMAC, try server.get().built.path,
+        ]
+    }
+
+    private func nativeServer() throws(NotMeasured) -> URL {
+        let file = work.appending(path: "epoll_server")
+        if !FileManager.default.fileExists(atPath: file.path) {
+            try Command.run([
+                "cc", "-O2", "-static", "-D_GNU_SOURCE", "-o", file.path,
+                root.appending(path: "Benchmarks/Peers/epoll_server.c").path,
+            ])
+        }
+        return file
+    }
+
+    /// nginx with the configuration of the Linux machine, on another port and folder.
+    private func nginxArguments() throws(NotMeasured) -> [String] {
+        let folder = work.appending(path: "nginx")
+        let peer = root.appending(path: "Benchmarks/Peers/nginx.conf")
+        do {
+            try FileManager.default.createDirectory(
+                at: folder.appending(path: "site"), withIntermediateDirectories: true)
+            try Data("Hello".utf8).write(to: folder.appending(path: "site/index.html"))
+            let text = try String(contentsOf: peer, encoding: .utf8)
+                .replacingOccurrences(of: "/tmp/", with: folder.path + "/")
+                .replacingOccurrences(of: "listen 80 ", with: "listen 127.0.0.1:8082 ")
+                .replacingOccurrences(of: "root /site", with: "root \(folder.path)/site")
+            try Data(text.utf8).write(to: folder.appending(path: "nginx.conf"))
+        } catch { throw NotMeasured("\(error)") }
+        return try linux.get().nginx + ["-c", folder.appending(path: "nginx.conf").path]
+    }
+
+    // MARK: How it is measured
+
+    private func client() throws(NotMeasured) -> URL {
+        let file = work.appending(path: "first_answer")
+        if !FileManager.default.fileExists(atPath: file.path) {
+            try Command.run([
+                "cc", "-O2", "-o", file.path,
+                root.appending(path: "Benchmarks/Client/first_answer.c").path,
+            ])
+        }
+        return file
+    }
+
+    private func firstAnswers(
+        _ count: Int, at address: String, _ port: Int, _ command: [String]
+    ) throws(NotMeasured) -> Double {
+        let network = try network.get()
+        try network.setNeighbour()
+        let words = network.enter + [try client().path, address, "\(port)"] + command
+        var times: [Double] = []
+        for _ in 0..<count { times.append(try Self.milliseconds(try Command.run(words))) }
+        return times.median ?? .nan
+    }
+
+    /// The same server in a container of crun's: file system, processes and names of its own, the
+    /// network shared. Host cgroups may be of a kind that it does not take, so it gets its own.
+    private func containerFirstAnswers(_ count: Int) throws(NotMeasured) -> Double {
+        let bundle = work.appending(path: "bundle")
+        let folder = bundle.appending(path: "rootfs")
+        do {
+            for name in ["dev", "proc"] {
+                try FileManager.default.createDirectory(
+                    at: folder.appending(path: name), withIntermediateDirectories: true)
+            }
+            if !FileManager.default.fileExists(atPath: folder.appending(path: "server").path) {
+                try FileManager.default.copyItem(
+                    at: try nativeServer(), to: folder.appending(path: "server"))
+            }
+            let configuration = """
+                {"ociVersion": "1.0.0", "root": {"path": "rootfs", "readonly": true},
+                "process": {"user": {"uid": 0, "gid": 0}, "args": ["/server", "8083"],
+                "env": ["PATH=/"], "cwd": "/"},
+                "mounts": [{"destination": "/proc", "type": "proc", "source": "proc"}],
+                "linux": {"namespaces": [{"type": "pid"}, {"type": "ipc"}, {"type": "uts"},
+                {"type": "mount"}]}}
+                """
+            try Data(configuration.utf8).write(to: bundle.appending(path: "config.json"))
+        } catch let error as NotMeasured { throw error } catch { throw NotMeasured("\(error)") }
+        let network = try network.get()
+        let script = """
+            mount -t tmpfs none /sys/fs/cgroup; umount /sys/fs/cgroup/unified 2>/dev/null
+            "$1" 127.0.0.1 8083 crun --cgroup-manager=disabled run --bundle "$2" "$3"
+            status=$?; crun delete --force "$3"; exit $status
+            """
+        var times: [Double] = []
+        for number in 0..<count {
+            let words =
+                network.enter + [
+                    "unshare", "-m", "sh", "-c", script, "sh", try client().path, bundle.path,
+                    "\(network.name)-\(number)",
+                ]
+            times.append(try Self.milliseconds(try Command.run(words)))
+        }
+        return times.median ?? .nan
+    }
+
+    private static func milliseconds(_ output: String) throws(NotMeasured) -> Double {
+        let text = output.trimmingCharacters(in: .whitespacesAndNewlines)
+        guard let microseconds = Double(text) else { throw NotMeasured("no time: \(text)") }
+        return microseconds / 1000
+    }
+
+    /// The median of three runs of wrk, the server started anew for each.
+    private func rate(
+        of command: [String], at address: String, connections: Int
+    ) throws(NotMeasured) -> Double {
+        let network = try network.get()
+        try network.setNeighbour()
+        var rates: [Double] = []
+        for _ in 0..<(quick ? 1 : 3) {
+            var words = network.enter
+            if let pins = Self.pins { words += ["taskset", "-c", "\(pins.machine)"] }
+            let process = try Command.process(
+                words + ["setpriv", "--pdeathsig", "KILL"] + command)
+            process.standardOutput = FileHandle.nullDevice
+            process.standardError = FileHandle.nullDevice
+            do { try process.run() } catch { throw NotMeasured("\(error)") }
+            let identifier = process.processIdentifier
+            let cleanup = Cleanup.add { kill(identifier, SIGKILL) }
+            defer {
+                kill(identifier, SIGKILL)
+                process.waitUntilExit()
+                Cleanup.remove(cleanup)
+            }
+            let load = HTTPLoad(
+                network: network, processor: Self.pins?.client, url: "http://\(address)/")
+            var tries = 0
+            while load.answer() == nil {
+                tries += 1
+                guard process.isRunning, tries < 100 else { throw NotMeasured("no answer") }
+                usleep(20_000)
+            }
+            let result = try load.run(connections: connections, seconds: quick ? 2 : 3)
+            guard result.errors.isEmpty else {
+                throw NotMeasured(result.errors.joined(separator: "; "))
+            }
+            rates.append(result.requestsPerSecond)
+        }
+        return rates.median ?? .nan
+    }
+}

@@ -1,0 +1,56 @@
+// The built-in monitor, for a guest that finds itself in ring 3: what it asks of it.
+
+import CSwiftletMachine
+import SwiftletBootProtocol
+
+#if hasFeature(Embedded)
+    /// Calls of the built-in monitor. Each leaves the virtual machine once.
+    public enum BuiltInMonitor {
+        /// Whether it runs this machine: known at the first instruction, by the entry taken. Then
+        /// there are no page tables, interrupts or control registers to look after.
+        @inline(__always)
+        public static var isPresent: Bool { swiftlet_monitor_frequency != 0 }
+
+        /// A driver has something for its device, which looks at all queues at the next wait.
+        nonisolated(unsafe) public static var hasNotification = false
+        /// When the monitor had its last turn, in nanoseconds of the machine's clock.
+        nonisolated(unsafe) private static var lastTurn: UInt64 = 0
+        /// How long devices may be left alone while there is work, in nanoseconds.
+        private static let longestNeglect: UInt64 = 100_000
+
+        static func write(_ bytes: UnsafeRawBufferPointer) {
+            var start = UInt64(UInt(bitPattern: bytes.baseAddress))
+            var left = bytes.count
+            while left > 0 {
+                let count = min(left, MonitorCall.consoleLimit)
+                swiftlet_monitor_call(MonitorCall.consolePort, start, UInt64(count))
+                start += UInt64(count)
+                left -= count
+            }
+        }
+
+        /// Lets devices work; waits at most so many nanoseconds if they have nothing (`.max`:
+        /// without end).
+        public static func wait(_ nanoseconds: UInt64) {
+            hasNotification = false
+            swiftlet_monitor_call(MonitorCall.waitPort, nanoseconds, 0)
+        }
+
+        /// Called between turns of work: devices get theirs when a driver has asked for it, and now
+        /// and then in any case, since nothing reaches the guest while it runs.
+        @inline(never)
+        public static func attend(now: UInt64) {
+            guard hasNotification || now &- lastTurn > longestNeglect else { return }
+            lastTurn = now
+            wait(0)
+        }
+
+        static func exit(code: UInt8) -> Never {
+            swiftlet_monitor_call(MonitorCall.exitPort, UInt64(code), 0)
+            while true {}
+        }
+
+        /// Seconds since 1970-01-01 00:00 UTC.
+        static func time() -> UInt64 { UInt64(swiftlet_in32(MonitorCall.timePort)) }
+    }
+#endif

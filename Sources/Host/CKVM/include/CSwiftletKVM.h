@@ -1,0 +1,84 @@
+// What Swift cannot import of Linux's headers: ioctl numbers (macros), variadic calls, and the union
+// in struct kvm_run.
+#ifndef CSWIFTLET_KVM_H
+#define CSWIFTLET_KVM_H
+
+#include <linux/kvm.h>
+#include <poll.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/ioctl.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#define SWIFTLET_INLINE static inline __attribute__((always_inline))
+
+// ioctl(2) is variadic.
+SWIFTLET_INLINE int swiftlet_ioctl(int file, unsigned long request, uintptr_t argument) {
+  return ioctl(file, request, argument);
+}
+
+// ppoll(2), which glibc declares for GNU sources only. All ones: without end.
+SWIFTLET_INLINE int swiftlet_poll(struct pollfd *files, nfds_t count, uint64_t nanoseconds) {
+  struct timespec time = {(time_t)(nanoseconds / 1000000000), (long)(nanoseconds % 1000000000)};
+  return (int)syscall(SYS_ppoll, files, count, nanoseconds == UINT64_MAX ? NULL : &time, NULL, 8);
+}
+
+// Documentation/virt/kvm/api.rst has each by its name.
+static const unsigned long swiftlet_kvm_get_api_version = KVM_GET_API_VERSION;
+static const unsigned long swiftlet_kvm_create_vm = KVM_CREATE_VM;
+static const unsigned long swiftlet_kvm_check_extension = KVM_CHECK_EXTENSION;
+static const unsigned long swiftlet_kvm_get_vcpu_mmap_size = KVM_GET_VCPU_MMAP_SIZE;
+static const unsigned long swiftlet_kvm_get_supported_cpuid = KVM_GET_SUPPORTED_CPUID;
+static const unsigned long swiftlet_kvm_set_user_memory_region = KVM_SET_USER_MEMORY_REGION;
+static const unsigned long swiftlet_kvm_create_vcpu = KVM_CREATE_VCPU;
+static const unsigned long swiftlet_kvm_run = KVM_RUN;
+static const unsigned long swiftlet_kvm_get_regs = KVM_GET_REGS;
+static const unsigned long swiftlet_kvm_set_regs = KVM_SET_REGS;
+static const unsigned long swiftlet_kvm_get_sregs = KVM_GET_SREGS;
+static const unsigned long swiftlet_kvm_set_sregs = KVM_SET_SREGS;
+static const unsigned long swiftlet_kvm_set_cpuid2 = KVM_SET_CPUID2;
+static const unsigned long swiftlet_kvm_set_xcrs = KVM_SET_XCRS;
+static const unsigned long swiftlet_kvm_get_tsc_khz = KVM_GET_TSC_KHZ;
+
+// Attaches to the tap `name` (at most 15 octets), with a header of so many octets before each frame.
+int swiftlet_tun_attach(int file, const char *name, int header_size);
+// Whether frames may come whose checksum the receiver is to compute.
+int swiftlet_tun_offload_checksums(int file, int wanted);
+
+// getrandom(2), not declared by the headers that Swift imports.
+SWIFTLET_INLINE long swiftlet_get_random(void *target, size_t count) {
+  return syscall(SYS_getrandom, target, count, 0);
+}
+
+// struct kvm_run: the union's parts that are used here.
+SWIFTLET_INLINE uint32_t swiftlet_run_exit_reason(const struct kvm_run *run) { return run->exit_reason; }
+SWIFTLET_INLINE void swiftlet_run_want_registers(struct kvm_run *run) { run->kvm_valid_regs = KVM_SYNC_X86_REGS; }
+SWIFTLET_INLINE struct kvm_regs swiftlet_run_registers(const struct kvm_run *run) { return run->s.regs.regs; }
+SWIFTLET_INLINE int swiftlet_run_io_is_write(const struct kvm_run *run) { return run->io.direction == KVM_EXIT_IO_OUT; }
+SWIFTLET_INLINE uint16_t swiftlet_run_io_port(const struct kvm_run *run) { return run->io.port; }
+SWIFTLET_INLINE uint64_t swiftlet_run_io_octets(const struct kvm_run *run) { return (uint64_t)run->io.size * run->io.count; }
+SWIFTLET_INLINE uint64_t swiftlet_run_io_offset(const struct kvm_run *run) { return run->io.data_offset; }
+SWIFTLET_INLINE uint64_t swiftlet_run_mmio_address(const struct kvm_run *run) { return run->mmio.phys_addr; }
+SWIFTLET_INLINE uint32_t swiftlet_run_mmio_size(const struct kvm_run *run) { return run->mmio.len; }
+SWIFTLET_INLINE int swiftlet_run_mmio_is_write(const struct kvm_run *run) { return run->mmio.is_write; }
+SWIFTLET_INLINE uint64_t swiftlet_run_mmio_value(const struct kvm_run *run) {
+  uint64_t value = 0;
+  for (unsigned index = 0; index < 8 && index < run->mmio.len; index++) value |= (uint64_t)run->mmio.data[index] << (8 * index);
+  return value;
+}
+SWIFTLET_INLINE void swiftlet_run_set_mmio_value(struct kvm_run *run, uint64_t value) {
+  for (unsigned index = 0; index < 8; index++) run->mmio.data[index] = (uint8_t)(value >> (8 * index));
+}
+
+// CPUID of the host, for what KVM's list is compared with.
+#if defined(__x86_64__)
+SWIFTLET_INLINE uint64_t swiftlet_read_xcr0(void) {
+  uint32_t low, high;
+  __asm__ volatile("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
+  return (uint64_t)high << 32 | low;
+}
+#endif
+
+#endif

@@ -1,0 +1,110 @@
+// The built-in monitor: a program of ours beside the command line, on Linux's KVM.
+
+import Glibc
+import Subprocess
+import SwiftletBootProtocol
+import SwiftletBuild
+import SystemPackage
+
+/// Runs machines in the built-in monitor, without root: ports by passt, the guest in ring 3.
+public struct BuiltIn: Monitor {
+    public let name = "builtin"
+    /// The monitor's program.
+    public var program: FilePath
+    /// Whether passt is there, without which a machine has no network.
+    public var hasPasst: Bool
+
+    /// The last word on the command that starts it, for tests: the program and its arguments.
+    public var amend: @Sendable ([String]) -> [String] = { $0 }
+
+    private static let programName = "swiftlet-monitor"
+    private static let passt = "passt"
+    private static let device = "/dev/kvm"
+
+    public init(program: FilePath, hasPasst: Bool = true) {
+        self.program = program
+        self.hasPasst = hasPasst
+    }
+
+    /// The built-in monitor of this installation.
+    ///
+    /// - Throws: why it cannot run here, with the remedy.
+    public static func find() async throws(ToolError) -> BuiltIn {
+        let folder = FileSystem.resolve("/proc/self/exe").removingLastComponent()
+        let program = folder.appending(programName)
+        guard FileSystem.isFile(program) else {
+            throw ToolError(
+                "the built-in monitor is not installed: '\(program)' is missing",
+                hint: "`make build` builds it beside the command line.",
+                exitCode: ExitCode.notFound)
+        }
+        let file = open(device, O_RDWR | O_CLOEXEC)
+        guard file >= 0 else {
+            let reason = String(cString: strerror(errno))
+            throw ToolError(
+                "cannot open \(device): \(reason)",
+                hint: errno == EACCES
+                    ? "Become a member of the group kvm, or use --monitor qemu."
+                    : "Use --monitor qemu where there is no KVM.",
+                exitCode: ExitCode.monitor)
+        }
+        close(file)
+        return BuiltIn(program: program, hasPasst: await ProcessRunner.find(passt) != nil)
+    }
+
+    /// The arguments for a machine that runs the file `image`.
+    func arguments(for machine: MachineRequest) -> [String] {
+        var arguments = ["--memory", "\(machine.memory)"]
+        var commandLine = machine.commandLine
+        if hasPasst {
+            commandLine.network = commandLine.network ?? QEMU.network
+            arguments.append("--passt")
+            for port in machine.ports {
+                arguments += [
+                    "--publish",
+                    "\(port.transport.rawValue):\(port.address):\(port.host):\(port.guest)",
+                ]
+            }
+        }
+        return arguments + ["--command-line", commandLine.text, machine.image.path.string]
+    }
+
+    public func run(
+        _ machine: MachineRequest,
+        console: @escaping @Sendable (ArraySlice<UInt8>) async -> Void
+    ) async throws(ToolError) -> MachineExit {
+        for port in machine.ports { try port.checkFree() }
+        guard hasPasst || machine.ports.isEmpty else {
+            throw ToolError(
+                "the built-in monitor publishes ports by passt, which is not installed",
+                hint: "On Debian and Ubuntu: apt-get install passt. Or use --monitor qemu.",
+                exitCode: ExitCode.notFound)
+        }
+        guard machine.type == .microvm else {
+            throw ToolError(
+                "the built-in monitor is no \(machine.type.rawValue)",
+                hint: "Use --monitor qemu with --machine.", exitCode: ExitCode.usage)
+        }
+        let (status, errors) = try await MonitorProcess.run(
+            amend([program.string] + arguments(for: machine)), console: console)
+        if let signal = MachineSignals.stoppedBy { return .stopped(signal: signal) }
+        if Task.isCancelled { return .stopped(signal: SIGTERM) }
+        let ownWords = errors.split(separator: "\n").filter { $0.hasPrefix(Self.programName) }
+        switch status {
+        case .exited(ExitCode.monitor) where !ownWords.isEmpty,
+            .exited(ExitCode.usage) where !ownWords.isEmpty:
+            throw ToolError(
+                "cannot run '\(machine.image.path)': "
+                    + ownWords[0].dropFirst(Self.programName.count + 2),
+                exitCode: ExitCode.monitor)
+        case .exited(let code):
+            MonitorProcess.show(errors) { _ in true }
+            return .exited(UInt8(truncatingIfNeeded: code))
+        case .signaled(let signal):
+            MonitorProcess.show(errors) { _ in true }
+            throw ToolError(
+                "the monitor of '\(machine.image.path)' was killed by signal \(signal)",
+                exitCode: ExitCode.signal + signal)
+        }
+    }
+}

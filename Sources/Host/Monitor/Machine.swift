@@ -1,0 +1,221 @@
+// One machine: made, entered, and served until it ends.
+
+import CSwiftletKVM
+import Glibc
+import SwiftletBootProtocol
+
+/// What is to be run.
+struct MachineSettings: Equatable {
+    var image: String
+    /// RAM in octets.
+    var memory: UInt64 = 64 << 20
+    var commandLine = ""
+    /// What the network card is plugged into.
+    enum Network: Equatable {
+        /// There is no card.
+        case none
+        /// The tap device of this name.
+        case tap(String)
+        case passt
+    }
+
+    var network = Network.none
+    /// Ports that passt publishes.
+    var ports: [PublishedPort] = []
+    /// The card's address, six octets; nil for a random one.
+    var hardwareAddress: [UInt8]?
+}
+
+/// A virtual machine whose guest runs in ring 3.
+struct Machine {
+    private static let memorySlot: UInt32 = 0
+    private static let supervisorSlot: UInt32 = 1
+
+    private let kvm: KVM
+    private let layout: MachineLayout
+    private let memory: GuestMemory
+    private let supervisor: GuestMemory
+    private var devices: Devices
+
+    init(_ settings: MachineSettings) throws(MonitorError) {
+        let image = try ImageFile(path: settings.image)
+        layout = try MachineLayout(image: image.extent, memory: settings.memory)
+        kvm = try KVM()
+        var memory = try GuestMemory(layout.ram)
+        memory.deviceRange = layout.heap
+        try image.load(into: memory, delta: layout.imageDelta)
+        devices = Devices(network: try Self.makeNetwork(settings))
+        try StartInfo.write(
+            to: memory, layout: layout,
+            commandLine: Array((settings.commandLine + devices.commandLineWords).utf8))
+        supervisor = try GuestMemory(layout.supervisor)
+        self.memory = memory
+        SupervisorPages.write(to: supervisor.base)
+        let root = try Self.mapMemory(
+            image: image, layout: layout, supervisor: supervisor,
+            registerPages: devices.registerPages)
+
+        try kvm.addMemory(slot: Self.memorySlot, memory)
+        try kvm.addMemory(slot: Self.supervisorSlot, supervisor)
+        let features = try kvm.passFeatures()
+        try kvm.setSpecialRegisters(pageTables: root, features: features)
+        try kvm.setEntry(image.entry, layout: layout)
+    }
+
+    private static func makeNetwork(
+        _ settings: MachineSettings
+    ) throws(MonitorError) -> NetworkDevice? {
+        let link: NetworkLink
+        switch settings.network {
+        case .none: return nil
+        case .tap(let name): link = .tap(try TapLink(name: name))
+        case .passt: link = .stream(try Passt.start(settings.ports))
+        }
+        let address = settings.hardwareAddress ?? randomHardwareAddress()
+        return NetworkDevice(address: address, link: link)
+    }
+
+    /// Locally administered, and not a group's (IEEE 802-2014 §8.2).
+    private static func randomHardwareAddress() -> [UInt8] {
+        var address: [UInt8] = .init(repeating: 0, count: 6)
+        _ = swiftlet_get_random(&address, address.count)
+        address[0] = address[0] & 0xFC | 2
+        return address
+    }
+
+    /// Builds the page tables; their root.
+    private static func mapMemory(
+        image: ImageFile, layout: MachineLayout, supervisor: GuestMemory, registerPages: [UInt64]
+    ) throws(MonitorError) -> UInt64 {
+        let tablesOffset = SupervisorPages.count * MachineLayout.pageSize
+        let start = layout.supervisor.lowerBound
+        var tables = PageTableBuilder(
+            memory: supervisor.base + Int(tablesOffset), base: start + tablesOffset,
+            capacity: Int((layout.supervisor.upperBound - start - tablesOffset) / 4096))
+        func size(_ range: Range<UInt64>) -> UInt64 { range.upperBound - range.lowerBound }
+        var isComplete = SupervisorPages.map(in: &tables, physical: start)
+        for segment in image.segments where isComplete {
+            isComplete = tables.map(
+                virtual: segment.address,
+                physical: UInt64(Int64(segment.address) + layout.imageDelta),
+                size: MachineLayout.roundUp(segment.size, MachineLayout.pageSize),
+                segment.permission)
+        }
+        isComplete =
+            isComplete
+            && tables.map(
+                virtual: layout.stack.lowerBound, physical: layout.stackMemory.lowerBound,
+                size: size(layout.stack), .readWrite)
+            && tables.map(
+                virtual: MonitorCall.directMapBase + layout.heap.lowerBound,
+                physical: layout.heap.lowerBound, size: size(layout.heap), .readWrite)
+        for page in registerPages where isComplete {
+            isComplete = tables.map(
+                virtual: MonitorCall.directMapBase + page, physical: page,
+                size: MachineLayout.pageSize, .device)
+        }
+        guard isComplete else { throw MonitorError("no room for the page tables") }
+        return tables.root
+    }
+
+    /// Runs the guest to its end; its exit code.
+    mutating func run() throws(MonitorError) -> UInt8 {
+        while true {
+            guard try kvm.enter() else { continue }
+            switch Int32(swiftlet_run_exit_reason(kvm.run)) {
+            case KVM_EXIT_IO:
+                if let code = handlePort() { return code }
+            case KVM_EXIT_MMIO:
+                handleRegister()
+            case KVM_EXIT_SHUTDOWN:
+                return reportDeath("the processor shut down (a triple fault)")
+            case let reason:
+                return reportDeath("KVM gave the guest up (exit reason \(reason))")
+            }
+        }
+    }
+
+    /// A device register was read or written.
+    private mutating func handleRegister() {
+        let address = swiftlet_run_mmio_address(kvm.run)
+        let size = Int(swiftlet_run_mmio_size(kvm.run))
+        if swiftlet_run_mmio_is_write(kvm.run) != 0 {
+            devices.store(
+                swiftlet_run_mmio_value(kvm.run), at: address, size: size, memory)
+        } else {
+            swiftlet_run_set_mmio_value(kvm.run, devices.load(address, size: size))
+        }
+    }
+
+    private mutating func handlePort() -> UInt8? {
+        let port = swiftlet_run_io_port(kvm.run)
+        guard swiftlet_run_io_is_write(kvm.run) != 0 else {
+            answerPort(port)
+            return nil
+        }
+        let registers = kvm.registers
+        switch port {
+        case MonitorCall.consolePort:
+            writeConsole(registers.rdi, registers.rsi)
+        case MonitorCall.waitPort:
+            devices.wait(registers.rdi, memory)
+        case MonitorCall.exitPort:
+            return UInt8(truncatingIfNeeded: registers.rdi)
+        case UInt16(SupervisorPages.faultPort):
+            return handleFault(registers)
+        default: break
+        }
+        return nil
+    }
+
+    /// A read of a port: the time, or ones.
+    private func answerPort(_ port: UInt16) {
+        let size = min(
+            Int(swiftlet_run_io_octets(kvm.run)),
+            kvm.runSize - Int(swiftlet_run_io_offset(kvm.run)))
+        let data = UnsafeMutableRawPointer(kvm.run) + Int(swiftlet_run_io_offset(kvm.run))
+        data.initializeMemory(as: UInt8.self, repeating: 0xFF, count: size)
+        if port == MonitorCall.timePort, size == 4 {
+            data.storeBytes(of: UInt32(truncatingIfNeeded: time(nil)), as: UInt32.self)
+        }
+    }
+
+    private func writeConsole(_ address: UInt64, _ length: UInt64) {
+        let length = min(length, UInt64(MonitorCall.consoleLimit))
+        guard let physical = layout.physicalAddress(address, length: length),
+            let octets = memory.pointer(physical, length)
+        else { return }
+        Console.write(UnsafeRawBufferPointer(start: octets, count: Int(length)))
+    }
+
+    // MARK: Faults
+
+    /// The exception whose stub was reached; nil if it was the guest that wrote to the port.
+    private func handleFault(_ registers: kvm_regs) -> UInt8? {
+        guard let vector = SupervisorPages.vector(at: registers.rip) else { return nil }
+        // What the processor pushed: an error code, RIP, CS, RFLAGS, RSP, SS.
+        let offset = registers.rsp &- SupervisorPages.descriptors
+        let start = supervisor.range.lowerBound
+        guard offset < SupervisorPages.stackTop - SupervisorPages.descriptors,
+            let frame = supervisor.pointer(start + offset, 48)
+        else { return reportDeath("an exception without a frame") }
+        let hasErrorCode = SupervisorPages.hasErrorCode(vector)
+        func word(_ index: Int) -> UInt64 {
+            frame.load(fromByteOffset: (index + (hasErrorCode ? 1 : 0)) * 8, as: UInt64.self)
+        }
+        var interrupted = registers
+        interrupted.rip = word(0)
+        interrupted.rflags = word(2)
+        interrupted.rsp = word(3)
+        let fault = Fault(
+            vector: vector, errorCode: hasErrorCode ? word(-1) : 0,
+            address: kvm.faultAddress(), registers: interrupted)
+        Console.write(fault.report(memory, layout))
+        return fault.exitCode
+    }
+
+    private func reportDeath(_ reason: String) -> UInt8 {
+        Console.write("\nswiftlet: fault: \(reason), at \(String(kvm.registers.rip, radix: 16))\n")
+        return FaultExitCode.abort
+    }
+}

@@ -1,0 +1,28 @@
+// The built-in monitor: runs one image in a virtual machine of its own, without ring 0.
+//
+// A program of its own, one process a machine, small so that it starts in a moment, and with nothing
+// in it that a guest could reach but KVM and a few devices. The guest's address space is this
+// process's work from the first page (docs/architecture.md, "The built-in monitor").
+
+import Glibc
+
+@main
+struct MonitorCommand {
+    static func main() {
+        do throws(MonitorError) {
+            let settings: MachineSettings
+            do throws(MonitorError) {
+                settings = try MachineSettings(arguments: Array(CommandLine.arguments.dropFirst()))
+            } catch {
+                Console.complain(error.message)
+                exit(MonitorExitCode.usage)
+            }
+            var machine = try Machine(settings)
+            // What a machine leaves behind goes with the process.
+            _exit(Int32(try machine.run()))
+        } catch {
+            Console.complain(error.message)
+            exit(MonitorExitCode.failed)
+        }
+    }
+}

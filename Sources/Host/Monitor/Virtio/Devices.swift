@@ -1,0 +1,109 @@
+// The machine's devices: their registers in physical memory, their turns, and waiting for them.
+
+import CSwiftletKVM
+import Glibc
+
+/// All devices of one machine.
+struct Devices {
+    var network: NetworkDevice?
+    var entropy = EntropyDevice()
+    private static let entropyIndex = 0
+    private static let networkIndex = 1
+    /// The link has ended, or an error stands on it: it is asked no more.
+    private var isLinkDown = false
+    private var hasComplained = false
+
+    init(network: NetworkDevice?) {
+        self.network = network
+    }
+
+    /// What the guest's command line says of them.
+    var commandLineWords: String {
+        var words = Self.word(Self.entropyIndex)
+        if network != nil { words += Self.word(Self.networkIndex) }
+        return words
+    }
+
+    private static func word(_ index: Int) -> String {
+        let size = String(VirtioRegisters.windowSize, radix: 16)
+        let address = String(MachineLayout.deviceAddress(index), radix: 16)
+        // Nothing interrupts here; the number is there because the word has one.
+        return " virtio_mmio.device=0x\(size)@0x\(address):\(index + 1)"
+    }
+
+    /// The pages of registers that are to be mapped.
+    var registerPages: [UInt64] {
+        (0..<(network == nil ? 1 : 2)).map(MachineLayout.deviceAddress)
+    }
+
+    // MARK: Registers
+
+    func load(_ address: UInt64, size: Int) -> UInt64 {
+        let offset = address % MachineLayout.pageSize
+        switch address - offset {
+        case MachineLayout.deviceAddress(Self.entropyIndex):
+            return entropy.registers.load(offset, size: size)
+        case MachineLayout.deviceAddress(Self.networkIndex):
+            return network?.registers.load(offset, size: size) ?? .max
+        default: return .max
+        }
+    }
+
+    mutating func store(_ value: UInt64, at address: UInt64, size: Int, _ memory: GuestMemory) {
+        let offset = address % MachineLayout.pageSize
+        switch address - offset {
+        case MachineLayout.deviceAddress(Self.entropyIndex):
+            entropy.registers.store(value, at: offset, size: size, memory)
+        case MachineLayout.deviceAddress(Self.networkIndex):
+            network?.registers.store(value, at: offset, size: size, memory)
+        default: break
+        }
+    }
+
+    // MARK: Turns
+
+    /// Gives each device its turn. True if a driver wants to hear of what was done.
+    mutating func process(_ memory: GuestMemory) -> Bool {
+        var hasNews = false
+        do throws(QueueViolation) {
+            if try entropy.process(memory) { hasNews = true }
+        } catch {
+            entropy.registers.fail()
+            complain("entropy", error)
+        }
+        do throws(QueueViolation) {
+            if try network?.process(memory) ?? false { hasNews = true }
+        } catch {
+            network?.registers.fail()
+            complain("network", error)
+        }
+        return hasNews
+    }
+
+    /// Said once: a guest may break rules as often as it likes.
+    private mutating func complain(_ device: String, _ violation: QueueViolation) {
+        guard !hasComplained else { return }
+        hasComplained = true
+        Console.complain("the guest broke virtio's rules (\(device)): \(violation.rule)")
+    }
+
+    /// Gives devices their turn, and waits for something to do if there was nothing, at most so
+    /// many nanoseconds (all ones: without end).
+    mutating func wait(_ nanoseconds: UInt64, _ memory: GuestMemory) {
+        guard !process(memory), nanoseconds > 0 else { return }
+        var polled = pollfd(fd: -1, events: Int16(POLLIN), revents: 0)
+        if let network, !isLinkDown, network.hasReceiveBuffers(memory) {
+            if network.link.hasFrame {
+                _ = process(memory)
+                return
+            }
+            polled.fd = network.link.file
+        }
+        guard swiftlet_poll(&polled, 1, nanoseconds) > 0 else { return }
+        if polled.revents & Int16(POLLERR | POLLHUP | POLLNVAL) != 0 {
+            isLinkDown = true
+            Console.complain("the network link has gone")
+        }
+        _ = process(memory)
+    }
+}

@@ -1,0 +1,161 @@
+// Network device (virtio 1.2 §5.1): one pair of queues over a link, checksum offload both ways.
+//
+// Frames go between the guest's buffers and the kernel without a copy here. Each turn takes what
+// both queues hold, and no more than that: a queue's size bounds it.
+
+import CSwiftletKVM
+import Glibc
+
+/// A network card.
+struct NetworkDevice {
+    private enum Feature {
+        static let checksum: UInt64 = 1 << 0
+        static let guestChecksum: UInt64 = 1 << 1
+        static let address: UInt64 = 1 << 5
+    }
+
+    private static let type: UInt32 = 1
+    private static let queueSize: UInt16 = 256
+    private static let receiveQueue = 0
+    private static let transmitQueue = 1
+    /// struct virtio_net_hdr with num_buffers (§5.1.6).
+    static let headerSize = 12
+    private static let bufferCountOffset = 10
+    private static let needsChecksum: UInt8 = 1
+    private static let ethernetHeaderSize = 14
+    /// An IP packet of 64 KiB and its Ethernet header.
+    private static let longestFrame = 65536 + 18
+
+    var registers: VirtioRegisters
+    let link: NetworkLink
+    /// A vector for the header, then those of a chain.
+    private let vectors = UnsafeMutablePointer<iovec>.allocate(
+        capacity: DeviceQueue.longestChain + 1)
+    private let header = UnsafeMutableRawPointer.allocate(byteCount: headerSize, alignment: 4)
+    private var isStarted = false
+
+    /// - Parameters:
+    ///   - address: the card's hardware address, six octets.
+    ///   - link: where frames come from and go to.
+    init(address: [UInt8], link: NetworkLink) {
+        registers = VirtioRegisters(
+            deviceType: Self.type,
+            features: Feature.address
+                | (link.offloadsChecksums ? Feature.checksum | Feature.guestChecksum : 0),
+            configuration: address + [1, 0], queueSizes: [Self.queueSize, Self.queueSize])
+        self.link = link
+    }
+
+    /// Whether a frame that arrives could be handed over.
+    func hasReceiveBuffers(_ memory: GuestMemory) -> Bool {
+        registers.isRunning
+            && ((try? registers.queues[Self.receiveQueue].pendingCount(memory)) ?? 0) > 0
+    }
+
+    /// Sends what the driver offers, and fills its buffers with what has arrived. True if the
+    /// driver wants to hear of it.
+    mutating func process(_ memory: GuestMemory) throws(QueueViolation) -> Bool {
+        guard registers.isRunning else {
+            isStarted = false
+            return false
+        }
+        if !isStarted { start(memory) }
+        try transmit(memory)
+        try receive(memory)
+        let hasSent = registers.queues[Self.transmitQueue].takeSignal(memory)
+        let hasReceived = registers.queues[Self.receiveQueue].takeSignal(memory)
+        return hasSent || hasReceived
+    }
+
+    private mutating func start(_ memory: GuestMemory) {
+        isStarted = true
+        link.setChecksumOffload(registers.features & Feature.guestChecksum != 0)
+        // Every turn looks for receive buffers anyway.
+        registers.queues[Self.receiveQueue].setNotification(false, memory)
+    }
+
+    private mutating func transmit(_ memory: GuestMemory) throws(QueueViolation) {
+        var budget = try registers.queues[Self.transmitQueue].pendingCount(memory)
+        guard budget > 0 else { return }
+        while budget > 0,
+            let chain = try registers.queues[Self.transmitQueue].take(memory, vectors + 1)
+        {
+            budget -= 1
+            guard chain.writableCount == 0 else {
+                throw QueueViolation("a writable buffer to be sent")
+            }
+            // What is no frame is dropped, as a card would drop it.
+            let length = chain.readableOctets - Self.headerSize
+            if length >= Self.ethernetHeaderSize, length <= Self.longestFrame {
+                splitHeader(chain.readableCount)
+                checkHeader()
+                link.send(vectors, count: chain.readableCount + 1)
+            }
+            registers.queues[Self.transmitQueue].use(chain, written: 0, memory)
+        }
+        registers.queues[Self.transmitQueue].setNotification(true, memory)
+    }
+
+    /// Copies the header out of a chain's first octets, and takes them off it.
+    private func splitHeader(_ count: Int) {
+        var done = 0
+        for index in 1...count where done < Self.headerSize {
+            let part = min(vectors[index].iov_len, Self.headerSize - done)
+            if part > 0 {
+                (header + done).copyMemory(from: vectors[index].iov_base, byteCount: part)
+            }
+            vectors[index].iov_base += part
+            vectors[index].iov_len -= part
+            done += part
+        }
+        vectors[0] = iovec(iov_base: header, iov_len: Self.headerSize)
+    }
+
+    /// Leaves in the header what was agreed on: a checksum to be computed, or nothing.
+    private func checkHeader() {
+        let flags = header.load(as: UInt8.self)
+        let isWanted =
+            flags & Self.needsChecksum != 0 && registers.features & Feature.checksum != 0
+        header.storeBytes(of: isWanted ? Self.needsChecksum : 0, as: UInt8.self)
+        // No segmentation: type, header length and segment size.
+        header.storeBytes(of: 0, toByteOffset: 1, as: UInt8.self)
+        header.storeBytes(of: 0, toByteOffset: 2, as: UInt32.self)
+        if !isWanted { header.storeBytes(of: 0, toByteOffset: 6, as: UInt32.self) }
+        header.storeBytes(of: 0, toByteOffset: Self.bufferCountOffset, as: UInt16.self)
+    }
+
+    private mutating func receive(_ memory: GuestMemory) throws(QueueViolation) {
+        var budget = try registers.queues[Self.receiveQueue].pendingCount(memory)
+        while budget > 0,
+            let chain = try registers.queues[Self.receiveQueue].take(memory, vectors)
+        {
+            budget -= 1
+            guard chain.readableCount == 0,
+                chain.writableOctets > Self.headerSize + Self.ethernetHeaderSize
+            else { throw QueueViolation("a receive buffer that holds no frame") }
+            let length = link.receive(vectors, count: chain.writableCount)
+            guard length > Self.headerSize else {
+                registers.queues[Self.receiveQueue].putBack()
+                return
+            }
+            setBufferCount(chain.writableCount)
+            registers.queues[Self.receiveQueue].use(chain, written: length, memory)
+        }
+    }
+
+    /// One buffer holds the frame: without mergeable buffers the field is 1 (§5.1.6.4.1).
+    private func setBufferCount(_ count: Int) {
+        var skip = Self.bufferCountOffset
+        var value: UInt8 = 1
+        for index in 0..<count {
+            let length = vectors[index].iov_len
+            while skip < length, skip >= 0 {
+                (vectors[index].iov_base + skip).storeBytes(of: value, as: UInt8.self)
+                if value == 0 { return }
+                value = 0
+                skip += 1
+            }
+            skip -= length
+        }
+    }
+}

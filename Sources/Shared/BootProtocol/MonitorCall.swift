@@ -1,0 +1,36 @@
+// What a guest in ring 3 asks of the built-in monitor: a 32-bit write to an I/O port, arguments in
+// registers.
+//
+// The built-in monitor enters an image at the ELF's entry address in 64-bit mode, in ring 3, on the
+// application's stack, behind an unmapped page; its page tables stand. Registers at entry:
+//
+//     rdi  physical address of the start info (hvm_start_info)
+//     rsi  physical minus virtual address of the image
+//     rdx  lowest address of the stack, whose top is rsp
+//     rcx  ticks of the TSC in a second
+//
+// All physical memory that the start info's map shows as RAM, and every page of device registers,
+// is mapped at the distance of the direct map. There are no interrupts.
+
+/// The I/O ports of monitor calls. All others fault.
+public enum MonitorCall {
+    /// Writes to the console: rdi is the virtual address of the octets, rsi their number.
+    public static var consolePort: UInt16 { 0x5300 }
+    /// Lets the devices work, and waits while there is nothing to do: until a device has used a
+    /// buffer that the driver wants to be told of, or until rdi nanoseconds have passed. All ones
+    /// is no limit; 0 does not wait.
+    public static var waitPort: UInt16 { 0x5304 }
+    /// Ends the machine; the low octet of rdi is the exit code.
+    public static var exitPort: UInt16 { 0x5308 }
+    /// A 32-bit read gives seconds since 1970-01-01 00:00 UTC.
+    public static var timePort: UInt16 { 0x530C }
+
+    /// The most octets that one call writes to the console; a longer run is cut there.
+    public static var consoleLimit: Int { 1 << 16 }
+    /// Where the direct map lies.
+    public static var directMapBase: UInt64 { 0x4000_0000_0000 }
+    /// The lowest virtual address of an image. What lies below is never mapped.
+    public static var lowestAddress: UInt64 { 0x20_0000 }
+    /// The end of the virtual addresses that an image may use.
+    public static var highestAddress: UInt64 { 0x8000_0000 }
+}
