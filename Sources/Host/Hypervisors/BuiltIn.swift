@@ -93,10 +93,12 @@ public struct BuiltIn: Monitor {
         switch status {
         case .exited(ExitCode.monitor) where !ownWords.isEmpty,
             .exited(ExitCode.usage) where !ownWords.isEmpty:
+            // A second line, indented, says what to do.
+            let hint = errors.split(separator: "\n").first { $0.hasPrefix("  ") }
             throw ToolError(
                 "cannot run '\(machine.image.path)': "
                     + ownWords[0].dropFirst(Self.programName.count + 2),
-                exitCode: ExitCode.monitor)
+                hint: hint.map { String($0.dropFirst(2)) }, exitCode: ExitCode.monitor)
         case .exited(let code):
             MonitorProcess.show(errors) { _ in true }
             return .exited(UInt8(truncatingIfNeeded: code))

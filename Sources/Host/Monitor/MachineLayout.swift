@@ -60,8 +60,8 @@ struct MachineLayout: Equatable {
         guard size >= needed, size <= 1 << 40 else {
             throw MonitorError(
                 size < needed
-                    ? "the image needs \((needed + 1023) / 1024) KiB of memory, and the machine has "
-                        + "\(memory / 1024) KiB"
+                    ? "the image needs \((needed + 1023) / 1024) KiB of memory, and gets "
+                        + "\(memory / 1024) KiB\n  Give it more with -m."
                     : "no machine has more than 1 TiB of memory")
         }
         self.image = image.lowerBound..<imageEnd
