@@ -13,7 +13,7 @@ struct RuntimeTests {
         let image = try await GuestImages.guest("Fixture")
         let end = try await Machine.run(image, type: type, arguments: ["runtime"])
         let lines = end.output.split(whereSeparator: \.isNewline)
-        #expect(lines.count == 16, "\(end.output)")
+        #expect(lines.count == 17, "\(end.output)")
         #expect(lines.dropLast().allSatisfy { $0.hasPrefix("ok ") }, "\(end.output)")
         #expect(lines.last == "checks: done")
         #expect(end.exit == .exited(0))

@@ -12,6 +12,7 @@ enum RuntimeChecks {
         await check("stream") { await stream() }
         await check("sleep-order") { await sleepOrder() }
         await check("sleep-cancelled") { await sleepCancelled() }
+        await check("cancel-storm") { await cancelStorm() }
         await check("continuation") { await continuation() }
         await check("typed-throws") { typedThrows() }
         await check("dictionary") { dictionary() }
@@ -105,6 +106,36 @@ enum RuntimeChecks {
         }
         let (entries, others) = (await first.entries, await second.entries)
         return entries == 200 && others == 400
+    }
+
+    /// Groups within groups, of tasks that wait in different ways, cancelled while they do.
+    private static func cancelStorm() async -> Bool {
+        let ledger = Ledger(next: nil)
+        var ended = 0
+        for round in 0..<10 {
+            ended += await withTaskGroup(of: Int.self) { group in
+                for number in 0..<20 {
+                    group.addTask {
+                        await withTaskGroup(of: Void.self) { inner in
+                            inner.addTask { await sleep(for: .seconds(3_600)) }
+                            inner.addTask { await sleep(for: .microseconds(number * 100)) }
+                            inner.addTask { await ledger.enter() }
+                            await sleep(for: .microseconds(number * 50))
+                            inner.cancelAll()
+                        }
+                        async let forgotten: Void = sleep(for: .seconds(3_600))
+                        if number == round { await Task.yield() }
+                        _ = number
+                        return 1
+                    }
+                }
+                var sum = 0
+                for await one in group { sum += one }
+                return sum
+            }
+        }
+        let entries = await ledger.entries
+        return ended == 200 && entries == 200
     }
 
     private static func slow(_ value: Int, _ milliseconds: Int) async -> Int {
