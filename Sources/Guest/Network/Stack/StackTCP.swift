@@ -108,4 +108,7 @@ extension NetworkStack where Device: ~Copyable {
     ) {
         tcp.setOptions(id, options, now: now)
     }
+
+    /// True if a peer has not acknowledged all that it was sent.
+    public var hasUndelivered: Bool { tcp.hasUndelivered }
 }

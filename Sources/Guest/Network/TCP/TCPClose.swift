@@ -67,3 +67,21 @@ extension TCPControlBlock {
             0xFFFF << Int(receiveShift))
     }
 }
+
+extension TCP {
+    /// True if octets or a FIN of any connection, also of a released one, wait for the peer's word:
+    /// a machine that ended now could not send them again.
+    public var hasUndelivered: Bool {
+        for index in 0..<connections.endIndex where connections.contains(index) {
+            if connections[index].maySend, connections[index].sendsStill { return true }
+        }
+        return false
+    }
+}
+
+extension TCPControlBlock {
+    fileprivate var sendsStill: Bool {
+        sendRing.count > 0 || inFlight > 0
+            || flags.contains(.finQueued) && !flags.contains(.finSent)
+    }
+}

@@ -1,0 +1,18 @@
+// The end of a machine that has just answered: what was sent must have arrived first.
+
+import SwiftletRuntime
+import _Concurrency
+
+#if hasFeature(Embedded)
+    extension Network {
+        /// Waits until the peers have acknowledged all that was sent, or `nanoseconds` have passed:
+        /// a machine that has ended sends nothing again.
+        nonisolated(nonsending) func waitUntilDelivered(within nanoseconds: UInt64) async {
+            let end = now.nanoseconds &+ nanoseconds
+            while stack.hasUndelivered, now.nanoseconds < end {
+                // Acknowledgements make no events of their own.
+                _ = await Waits.wait(until: min(now.nanoseconds &+ 5_000_000, end)) { _ in }
+            }
+        }
+    }
+#endif
