@@ -14,11 +14,11 @@ struct TCPCloseTests {
         host.finish(peer.id)
         #expect(host.state(peer.id) == .finWait1)
         #expect(try #require(host.takeSent().first).flags == [.ack, .fin])
-        #expect(host.tcp.hasUndelivered)
+        #expect(host.hasUndelivered)
         peer.ack &+= 1
         peer.deliver()
         #expect(host.state(peer.id) == .finWait2)
-        #expect(!host.tcp.hasUndelivered)
+        #expect(!host.hasUndelivered)
         peer.deliver(payload: [1, 2, 3])  // half-closed: the peer may go on
         #expect(host.read(peer.id) == [1, 2, 3])
         peer.deliver([.fin, .ack])
@@ -45,10 +45,10 @@ struct TCPCloseTests {
         #expect(host.state(peer.id) == .lastAck)
         let sent = host.takeSent()
         #expect(sent.map(\.payload) == [[5], []])
-        #expect(host.tcp.hasUndelivered)
+        #expect(host.hasUndelivered)
         peer.ack &+= 2
         peer.deliver()
-        #expect(!host.tcp.hasUndelivered)
+        #expect(!host.hasUndelivered)
         #expect(host.state(peer.id) == .closed)
         #expect(host.status(peer.id).failure == nil)
         #expect(host.events.last == .closed(peer.id))

@@ -167,6 +167,7 @@ final class Host {
     var halfOpenCount: Int { tcp.halfOpenCount }
     var timeWaitCount: Int { tcp.timeWaitCount }
     var memoryInUse: Int { tcp.memoryInUse }
+    var hasUndelivered: Bool { tcp.hasUndelivered }
     var nextDeadline: Instant { tcp.nextDeadline }
     var statistics: TCPStatistics { tcp.statistics }
 
