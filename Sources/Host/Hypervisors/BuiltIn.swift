@@ -52,12 +52,6 @@ public struct BuiltIn: Monitor {
         return BuiltIn(program: program, hasPasst: await ProcessRunner.find(passt) != nil)
     }
 
-    /// The least memory, in octets, that the monitor starts this image in: with a stack of 32 KiB,
-    /// its start info, and a heap of 64 KiB.
-    private func requiredMemory(_ image: Image) -> Int {
-        Int(image.header.imageEnd - image.segments[0].address) + (32 + 12 + 64) << 10
-    }
-
     /// The arguments for a machine that runs the file `image`.
     func arguments(for machine: MachineRequest) -> [String] {
         var arguments = ["--memory", "\(machine.memory)"]
@@ -90,13 +84,6 @@ public struct BuiltIn: Monitor {
             throw ToolError(
                 "the built-in monitor is no \(machine.type.rawValue)",
                 hint: "Use --monitor qemu with --machine.", exitCode: ExitCode.usage)
-        }
-        let needed = requiredMemory(machine.image)
-        guard machine.memory >= needed else {
-            throw ToolError(
-                "'\(machine.image.path)' needs \(MemorySize.text(needed)) of memory, and gets "
-                    + MemorySize.text(machine.memory),
-                hint: "Give it more with -m.", exitCode: ExitCode.monitor)
         }
         let (status, errors) = try await MonitorProcess.run(
             amend([program.string] + arguments(for: machine)), console: console)
