@@ -128,7 +128,7 @@ let hostTargets: [Target] = [
         "GuestTests",
         [
             "SwiftletBuild", "SwiftletHypervisors", "SwiftletBootProtocol", "SwiftletNetwork",
-            "SwiftletCommand", "SwiftletTestSupport",
+            "SwiftletCommand", "SwiftletMonitor", "SwiftletTestSupport",
         ],
         exclude: ["Guests"]),
 ]

@@ -6,8 +6,8 @@ import Testing
 
 @Suite("Boot", .enabled(if: Requirement.isMet, "\(Requirement.reason)"), .serialized)
 struct BootTests {
-    @Test("Hello: one line, exit code 0", arguments: MachineType.allCases)
-    func hello(type: MachineType) async throws {
+    @Test("Hello: one line, exit code 0", arguments: MachineKind.available)
+    func hello(type: MachineKind) async throws {
         let end = try await Machine.run(try await GuestImages.guest("Hello"), type: type)
         #expect(end.output == "Hello from Swiftlet\n" || end.output == "Hello from Swiftlet\r\n")
         #expect(end.exit == .exited(0))
@@ -21,8 +21,8 @@ struct BootTests {
         #expect(end.exit == .exited(0))
     }
 
-    @Test("HelloHTTP answers curl", arguments: MachineType.allCases)
-    func helloHTTP(type: MachineType) async throws {
+    @Test("HelloHTTP answers curl", arguments: MachineKind.available)
+    func helloHTTP(type: MachineKind) async throws {
         let image = try await GuestImages.example("HelloHTTP")
         try await Machine.with(image, type: type, publishing: [80]) { machine in
             let page = try await machine.curl("/", ["--include"])

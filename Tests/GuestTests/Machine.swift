@@ -1,4 +1,4 @@
-// A machine under test: boots an image in QEMU, collects its console, talks to its ports.
+// A machine under test: boots an image, collects its console, talks to its ports.
 
 import Glibc
 import SwiftletBootProtocol
@@ -76,10 +76,11 @@ struct Machine: Sendable {
     /// Boots `image` and hands the running machine to `body`; stops it afterwards. On `network` it
     /// has the static address there; else it is on QEMU's own network.
     static func with<R: Sendable>(
-        _ image: Image, type: MachineType = .microvm, memory: Int = 64 << 20,
+        _ image: Image, type: MachineKind = .microvm, memory: Int = 64 << 20,
         publishing guestPorts: [UInt16] = [], datagrams: [UInt16] = [],
         on network: NetworkNamespace? = nil, address: BootCommandLine.Network? = nil,
-        monitor: QEMU? = nil, arguments: [String] = [], environment: [(String, String)] = [],
+        monitor: (any Monitor)? = nil, arguments: [String] = [],
+        environment: [(String, String)] = [],
         _ body: (Machine) async throws -> R
     ) async throws -> R {
         let ports =
@@ -87,8 +88,10 @@ struct Machine: Sendable {
             + datagrams.map {
                 PublishedPort(host: try freePort(SOCK_DGRAM), guest: $0, transport: .udp)
             }
-        let monitor = monitor ?? network?.monitor() ?? QEMU()
-        var request = MachineRequest(image: image, type: type, memory: memory, ports: ports)
+        let usual = try await type.monitor(on: network)
+        let monitor = monitor ?? usual
+        var request = MachineRequest(
+            image: image, type: type.machine, memory: memory, ports: ports)
         request.commandLine.arguments = arguments
         request.commandLine.environment = environment.map { (name: $0.0, value: $0.1) }
         if network != nil {
@@ -116,8 +119,9 @@ struct Machine: Sendable {
 
     /// Boots `image` and waits for its end; stops it after `seconds`.
     static func run(
-        _ image: Image, type: MachineType = .microvm, memory: Int = 64 << 20,
-        monitor: QEMU? = nil, arguments: [String] = [], environment: [(String, String)] = [],
+        _ image: Image, type: MachineKind = .microvm, memory: Int = 64 << 20,
+        monitor: (any Monitor)? = nil, arguments: [String] = [],
+        environment: [(String, String)] = [],
         seconds: Int = 60
     ) async throws -> (exit: MachineExit, output: String) {
         try await with(

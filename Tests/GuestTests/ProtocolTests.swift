@@ -8,10 +8,9 @@ import Testing
 extension NetworkGuests {
     @Suite("Protocols")
     struct ProtocolTests {
-        @Test(
-            "An address by DHCP on QEMU's network, on every machine",
-            arguments: MachineType.allCases)
-        func dhcp(type: MachineType) async throws {
+        // Not through passt, which asks once alone for a connection that came before the address.
+        @Test("An address by DHCP, on every machine", arguments: MachineKind.qemu)
+        func dhcp(type: MachineKind) async throws {
             let image = try await GuestImages.guest("Fixture")
             try await Machine.with(
                 image, type: type, publishing: [80], address: .dhcp, arguments: ["serve"]
@@ -21,8 +20,8 @@ extension NetworkGuests {
             }
         }
 
-        @Test("Datagrams come back through QEMU's network", arguments: MachineType.allCases)
-        func datagrams(type: MachineType) async throws {
+        @Test("Datagrams come back through published ports", arguments: MachineKind.available)
+        func datagrams(type: MachineKind) async throws {
             let image = try await GuestImages.guest("Fixture")
             try await Machine.with(
                 image, type: type, publishing: [80], datagrams: [7], arguments: ["serve"]
@@ -41,8 +40,8 @@ extension NetworkGuests {
         @Test(
             "A static address on a tap: ping, whole and in fragments, and curl",
             .enabled(if: NetworkNamespace.isPossible, NetworkNamespace.comment),
-            arguments: MachineType.allCases)
-        func tap(type: MachineType) async throws {
+            arguments: MachineKind.available)
+        func tap(type: MachineKind) async throws {
             let network = try await NetworkNamespace(.direct)
             let image = try await GuestImages.guest("Fixture")
             try await Machine.with(image, type: type, on: network, arguments: ["serve"]) {

@@ -23,8 +23,8 @@ struct RandomnessTests {
         return qemu
     }
 
-    @Test("Numbers come from virtio-rng, others at each start", arguments: MachineType.allCases)
-    func device(type: MachineType) async throws {
+    @Test("Numbers come from virtio-rng, others at each start", arguments: MachineKind.qemu)
+    func device(type: MachineKind) async throws {
         let image = try await GuestImages.guest("Fixture")
         var numbers: Set<String> = []
         for _ in 0..<2 {
@@ -39,8 +39,8 @@ struct RandomnessTests {
         #expect(numbers.count == 8, "\(numbers)")
     }
 
-    @Test("Without a source the machine stops and says so", arguments: MachineType.allCases)
-    func none(type: MachineType) async throws {
+    @Test("Without a source the machine stops and says so", arguments: MachineKind.qemu)
+    func none(type: MachineKind) async throws {
         let image = try await GuestImages.guest("Fixture")
         let end = try await Machine.run(
             image, type: type, monitor: monitor(hasDevice: false), arguments: ["random"])

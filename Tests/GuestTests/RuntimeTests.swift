@@ -8,8 +8,8 @@ import Testing
 struct RuntimeTests {
     @Test(
         "Concurrency, collections, time, files",
-        arguments: MachineType.allCases)
-    func checks(type: MachineType) async throws {
+        arguments: MachineKind.available)
+    func checks(type: MachineKind) async throws {
         let image = try await GuestImages.guest("Fixture")
         let end = try await Machine.run(image, type: type, arguments: ["runtime"])
         let lines = end.output.split(whereSeparator: \.isNewline)
@@ -96,10 +96,17 @@ struct FaultTests {
     }
 
     @Test(
+        "The built-in monitor reports it in the same words, without the guest's help",
+        .enabled(if: MachineKind.hasBuiltIn, MachineKind.comment), arguments: BadEnd.all)
+    func builtIn(end: BadEnd) async throws {
+        try await check(end, on: .builtIn)
+    }
+
+    @Test(
         "So it is on machines with a BIOS",
-        arguments: [MachineType.pc, .q35],
+        arguments: [MachineKind.pc, .q35],
         BadEnd.all.filter { ["null", "overflow"].contains($0.mode) })
-    func bios(type: MachineType, end: BadEnd) async throws {
+    func bios(type: MachineKind, end: BadEnd) async throws {
         try await check(end, on: type)
     }
 
@@ -149,7 +156,7 @@ struct FaultTests {
         return String(decoding: shown, as: UTF8.self).split(whereSeparator: \.isNewline)
     }
 
-    private func check(_ bad: BadEnd, on type: MachineType) async throws {
+    private func check(_ bad: BadEnd, on type: MachineKind) async throws {
         let image = try await GuestImages.guest("Fixture")
         let end = try await Machine.run(
             image, type: type, memory: 16 << 20, arguments: [bad.mode])

@@ -2,6 +2,7 @@
 // nothing else.
 
 import Glibc
+import SwiftletTestSupport
 import Testing
 
 @testable import SwiftletMonitor
@@ -178,7 +179,7 @@ struct DeviceTests {
     /// Rings, descriptors and registers full of numbers, many of them near what is right.
     @Test("A guest that writes anything anywhere harms only itself", arguments: 1...8)
     func fuzz(seed: UInt64) throws {
-        var numbers = Numbers(state: seed)
+        var numbers = SeededRandom(seed: seed)
         let model = try DriverModel()
         let devices = [DriverModel.entropy, DriverModel.network]
         let sinks: [UInt64] = [0, 1, 8, 16, 64, 2048, 0xFFFF, 0xFFFF_FFFF, .max]

@@ -65,13 +65,14 @@ struct Machine {
     private static func makeNetwork(
         _ settings: MachineSettings
     ) throws(MonitorError) -> NetworkDevice? {
+        let address = settings.hardwareAddress ?? randomHardwareAddress()
         let link: NetworkLink
         switch settings.network {
         case .none: return nil
         case .tap(let name): link = .tap(try TapLink(name: name))
-        case .passt: link = .stream(try Passt.start(settings.ports))
+        case .passt:
+            link = .stream(try Passt.start(settings.ports, hardwareAddress: address))
         }
-        let address = settings.hardwareAddress ?? randomHardwareAddress()
         return NetworkDevice(address: address, link: link)
     }
 
@@ -116,6 +117,11 @@ struct Machine {
         }
         guard isComplete else { throw MonitorError("no room for the page tables") }
         return tables.root
+    }
+
+    /// Gives up all that running the guest does not take.
+    func confine() throws(MonitorError) {
+        try Confinement.enter(processor: kvm.processor, link: devices.network?.link.file)
     }
 
     /// Runs the guest to its end; its exit code.

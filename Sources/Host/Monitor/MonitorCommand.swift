@@ -18,6 +18,7 @@ struct MonitorCommand {
                 exit(MonitorExitCode.usage)
             }
             var machine = try Machine(settings)
+            try machine.confine()
             // What a machine leaves behind goes with the process.
             _exit(Int32(try machine.run()))
         } catch {

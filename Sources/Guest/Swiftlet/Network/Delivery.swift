@@ -1,5 +1,6 @@
 // The end of a machine that has just answered: what was sent must have arrived first.
 
+import SwiftletNetwork
 import SwiftletRuntime
 import _Concurrency
 

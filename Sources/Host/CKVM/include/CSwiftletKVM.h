@@ -52,6 +52,12 @@ SWIFTLET_INLINE long swiftlet_get_random(void *target, size_t count) {
   return syscall(SYS_getrandom, target, count, 0);
 }
 
+// From now on this process gains no privileges, and any call but the few that running a guest takes
+// kills it: `processor` is the virtual processor, `link` a tap device or -1.
+int swiftlet_filter_calls(int processor, int link);
+// Closes the descriptors from `first` to `last` (close_range(2)).
+int swiftlet_close_range(unsigned first, unsigned last);
+
 // struct kvm_run: the union's parts that are used here.
 SWIFTLET_INLINE uint32_t swiftlet_run_exit_reason(const struct kvm_run *run) { return run->exit_reason; }
 SWIFTLET_INLINE void swiftlet_run_want_registers(struct kvm_run *run) { run->kvm_valid_regs = KVM_SYNC_X86_REGS; }

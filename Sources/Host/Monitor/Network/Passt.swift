@@ -39,7 +39,7 @@ enum Passt {
         var arguments = [
             "passt", "--foreground", "--quiet", "--fd", "\(socketFile)", "--ipv4-only",
             "--address", "10.0.2.15", "--netmask", "24", "--gateway", "10.0.2.2",
-            "--mac-addr", "52:55:0a:00:02:02", "--no-dhcp", "--no-map-gw", "--no-icmp",
+            "--mac-addr", "52:55:0a:00:02:02", "--no-icmp",
         ]
         for port in ports {
             arguments += [
@@ -50,8 +50,15 @@ enum Passt {
         return arguments
     }
 
+    /// The guest's address, as passt and the guest's command line have it.
+    private static let guestAddress: [UInt8] = [10, 0, 2, 15]
+
     /// Starts passt and gives our end of the socket. It ends when this process does.
-    static func start(_ ports: [PublishedPort]) throws(MonitorError) -> StreamLink {
+    ///
+    /// - Parameter hardwareAddress: the guest's card's, six octets.
+    static func start(
+        _ ports: [PublishedPort], hardwareAddress: [UInt8]
+    ) throws(MonitorError) -> StreamLink {
         var ends: [Int32] = [-1, -1]
         let type = Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue)
         guard socketpair(AF_UNIX, type, 0, &ends) == 0 else {
@@ -75,6 +82,21 @@ enum Passt {
             errno = error
             throw .system("cannot start passt (on Debian and Ubuntu: apt-get install passt)")
         }
+        // passt sends to all stations until it has seen the guest, whose TCP does not listen there,
+        // and never sends a SYN again: it is told the address before the first connection.
+        let announcement = announcement(hardwareAddress)
+        guard write(ends[0], announcement, announcement.count) == announcement.count else {
+            throw .system("cannot write to passt")
+        }
         return StreamLink(ends[0])
+    }
+
+    /// An ARP announcement of the guest (RFC 5227 §2.3), behind its length.
+    static func announcement(_ hardwareAddress: [UInt8]) -> [UInt8] {
+        let frame: [UInt8] =
+            .init(repeating: 0xFF, count: 6) + hardwareAddress
+            + [8, 6, 0, 1, 8, 0, 6, 4, 0, 1] + hardwareAddress + guestAddress
+            + .init(repeating: 0, count: 6) + guestAddress
+        return [0, 0, 0, UInt8(frame.count)] + frame
     }
 }

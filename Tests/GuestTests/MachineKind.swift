@@ -1,0 +1,42 @@
+// The kinds of machine that guests are tested on: QEMU's, and the built-in monitor where it can run.
+
+import Glibc
+import SwiftletHypervisors
+import Testing
+
+/// Where a guest runs: in ring 0 of QEMU's machines, or in ring 3 of the built-in monitor's.
+enum MachineKind: String, CaseIterable, Sendable {
+    case microvm, pc, q35, builtIn
+
+    static let qemu: [MachineKind] = [.microvm, .pc, .q35]
+
+    /// Whether the built-in monitor can run: KVM opens, and passt gives a network.
+    static let hasBuiltIn: Bool = {
+        let file = open("/dev/kvm", O_RDWR | O_CLOEXEC)
+        close(file)
+        return file >= 0 && Requirement.has("passt")
+    }()
+    /// Why a test was skipped.
+    static let comment: Comment = "needs /dev/kvm to open, and passt (`make setup` installs it)"
+
+    static let available = hasBuiltIn ? allCases : qemu
+
+    /// What QEMU calls it.
+    var machine: MachineType { MachineType(rawValue: rawValue) ?? .microvm }
+
+    /// What runs it, with the card on the tap of `network` if there is one.
+    func monitor(on network: NetworkNamespace?) async throws -> any Monitor {
+        guard self == .builtIn else { return network?.monitor() ?? QEMU() }
+        var monitor = try await BuiltIn.find()
+        guard let network else { return monitor }
+        let enter = network.enter
+        let tap = [
+            "--tap", NetworkNamespace.guestTap, "--hardware-address",
+            NetworkNamespace.text(NetworkNamespace.guestMAC),
+        ]
+        monitor.amend = { command in
+            enter + command.flatMap { $0 == "--passt" ? tap : [$0] }
+        }
+        return monitor
+    }
+}

@@ -1,0 +1,71 @@
+// The monitor's filter of system calls, in a process of the test's own: what is left works, all else
+// kills. Descriptors and limits are looked at in a monitor that runs (GuestTests).
+
+import CSwiftletKVM
+import Glibc
+import Testing
+
+@testable import SwiftletMonitor
+
+@Suite("Confinement")
+struct ConfinementTests {
+    @Test("What running a guest takes is left")
+    func allowed() async {
+        await #expect(processExitsWith: .exitCode(42)) {
+            var ends: [Int32] = [-1, -1]
+            pipe(&ends)
+            // Other threads' memory grows by calls that the monitor, which has one, does not make.
+            var octets: [UInt8] = .init(repeating: 0, count: 100_000)
+            guard swiftlet_filter_calls(ends[1], ends[0]) == 0 else { _exit(3) }
+            _ = swiftlet_get_random(&octets, octets.count)
+            var polled = pollfd(fd: ends[0], events: Int16(POLLIN), revents: 0)
+            guard swiftlet_poll(&polled, 1, 1000) == 0 else { _exit(2) }
+            let isSent =
+                write(ends[1], octets, 10) == 10 && swiftlet_poll(&polled, 1, .max) == 1
+                && read(ends[0], &octets, 100) == 10
+            _exit(isSent && time(nil) > 0 ? 42 : 1)
+        }
+    }
+
+    @Test("Opening a file kills")
+    func openFile() async {
+        await #expect(processExitsWith: .signal(SIGSYS)) {
+            guard swiftlet_filter_calls(1, -1) == 0 else { _exit(3) }
+            _exit(Glibc.open("/etc/passwd", O_RDONLY) >= 0 ? 1 : 2)
+        }
+    }
+
+    @Test("Making a socket kills")
+    func makeSocket() async {
+        await #expect(processExitsWith: .signal(SIGSYS)) {
+            guard swiftlet_filter_calls(1, -1) == 0 else { _exit(3) }
+            _exit(Glibc.socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0) >= 0 ? 1 : 2)
+        }
+    }
+
+    @Test("Making a process kills")
+    func makeProcess() async {
+        await #expect(processExitsWith: .signal(SIGSYS)) {
+            guard swiftlet_filter_calls(1, -1) == 0 else { _exit(3) }
+            var child: pid_t = 0
+            _exit(posix_spawn(&child, "/bin/true", nil, nil, [nil], [nil]) == 0 ? 1 : 2)
+        }
+    }
+
+    @Test("Executable memory kills")
+    func code() async {
+        await #expect(processExitsWith: .signal(SIGSYS)) {
+            guard swiftlet_filter_calls(1, -1) == 0 else { _exit(3) }
+            let flags = MAP_PRIVATE | MAP_ANONYMOUS
+            _exit(mmap(nil, 4096, PROT_READ | PROT_EXEC, flags, -1, 0) == MAP_FAILED ? 1 : 2)
+        }
+    }
+
+    @Test("Another ioctl than the processor's kills")
+    func control() async {
+        await #expect(processExitsWith: .signal(SIGSYS)) {
+            guard swiftlet_filter_calls(1, -1) == 0 else { _exit(3) }
+            _exit(swiftlet_ioctl(1, swiftlet_kvm_create_vm, 0) >= 0 ? 1 : 2)
+        }
+    }
+}
