@@ -82,10 +82,17 @@ let hostTargets: [Target] = [
             .product(name: "Subprocess", package: "swift-subprocess"),
             .product(name: "SystemPackage", package: "swift-system"),
         ]),
+    .target(name: "CSwiftletProcess", path: "Sources/Host/CProcess", cSettings: cSettings),
+    host(
+        "Instances",
+        [
+            "SwiftletBootProtocol", "SwiftletBuild", "SwiftletHypervisors", "CSwiftletProcess",
+            .product(name: "SystemPackage", package: "swift-system"),
+        ]),
     .executableTarget(
         name: "SwiftletCommand",
         dependencies: [
-            "SwiftletBuild", "SwiftletHypervisors",
+            "SwiftletBuild", "SwiftletHypervisors", "SwiftletInstances",
             .product(name: "ArgumentParser", package: "swift-argument-parser"),
         ],
         path: "Sources/Host/swiftlet", swiftSettings: settings),
@@ -123,6 +130,9 @@ let hostTargets: [Target] = [
         ["SwiftletTestSupport", "SwiftletBuild", "SwiftletHypervisors", "SwiftletBootProtocol"]),
     tests(
         "MonitorTests", ["SwiftletTestSupport", "SwiftletMonitor", "SwiftletBootProtocol"]),
+    tests(
+        "InstancesTests",
+        ["SwiftletInstances", "SwiftletBuild", "SwiftletHypervisors", "SwiftletBootProtocol"]),
     // Guests holds packages of their own, which the tests build and boot.
     tests(
         "GuestTests",

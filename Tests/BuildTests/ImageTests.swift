@@ -49,6 +49,16 @@ struct ImageTests {
         #expect(Inspection(image).files == 2)
     }
 
+    @Test("The header says whether the guest listens for the request to stop")
+    func listensForStop() throws {
+        var guest = SampleGuest()
+        #expect(try !Self.image(guest).listensForStop)
+        guest.listensForStop = true
+        let image = try Self.image(guest)
+        #expect(image.listensForStop)
+        #expect(try Image("guest", contents: try image.placed(.low)).listensForStop)
+    }
+
     @Test("In low memory everything moves together")
     func placement() throws {
         let image = try Self.image(SampleGuest())

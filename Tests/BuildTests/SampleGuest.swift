@@ -14,6 +14,7 @@ struct SampleGuest {
     var machine = ELFFile.amd64
     var hasNote = true
     var hasSymbol = true
+    var listensForStop = false
     var magic = ImageHeader.magic
     var version = bootProtocolVersion
     var dataFlags: UInt32 = 6
@@ -50,7 +51,8 @@ struct SampleGuest {
         let readOnly = notes + readOnlyData
 
         let names = Array("\0.text\0.data\0.symtab\0.strtab\0".utf8)
-        let strings = Array("\0swiftlet_image_header\0$s10SampleCode4workyyF\0".utf8)
+        let strings = Array(
+            "\0swiftlet_image_header\0$s10SampleCode4workyyF\0swiftlet_listen_for_stop\0".utf8)
         var symbols = [UInt8](repeating: 0, count: 24)
         func symbol(_ name: Int, _ kind: UInt8, _ section: UInt16, _ address: UInt64, _ size: Int) {
             symbols.append(littleEndian: UInt32(name))
@@ -61,6 +63,7 @@ struct SampleGuest {
         }
         if hasSymbol { symbol(1, 1, 2, Self.dataAddress, ImageHeader.size) }
         symbol(23, 2, 1, Self.textAddress + 0x20, 0x30)
+        if listensForStop { symbol(46, 2, 1, Self.textAddress + 0x50, 0x10) }
 
         let start = ELFFile.headerSize + 4 * ELFSegment.size
         let textAt = start

@@ -9,23 +9,48 @@ import Testing
 struct SignalTests {
     /// Starts a server, waits until it answers, sends the signal, and ends as `swiftlet run` does.
     private static let script = """
-        "$0" run "$1" --publish "$2:80" &
+        "$0" run --monitor qemu "$1" --publish "$2:80" &
         curl --silent --output /dev/null --retry 30 --retry-delay 1 --retry-connrefused \
             "http://127.0.0.1:$2/" || echo "no answer"
         kill -"$3" $!
         wait $!
         """
 
+    /// Starts a guest that does not listen, and sends the signal twice.
+    private static let deafScript = """
+        "$0" run --monitor qemu --name deaf "$1" -- deaf &
+        until "$0" ps --json | grep -q '"running"'; do sleep 0.1; done
+        kill -"$2" $!
+        until "$0" ps --json | grep -q '"stopping"'; do sleep 0.1; done
+        kill -"$2" $!
+        wait $!
+        """
+
     @Test(
-        "A signal stops the machine without a word, and the exit code tells it",
-        arguments: [("INT", 130), ("TERM", 143)] as [(String, Int32)])
-    func stop(signal: String, code: Int32) async throws {
+        "A signal asks the application to finish, and the exit code is its own",
+        arguments: ["INT", "TERM"])
+    func ask(signal: String) async throws {
         let image = try await GuestImages.example("HelloHTTP")
         let port = try Machine.freePort()
         let end = try await ProcessRunner.collect(
             "sh", ["-c", Self.script, Machine.tool, image.path.string, "\(port)", signal])
-        #expect(end.exitCode == code)
+        #expect(end.exitCode == 0)
         #expect(end.output == "")
         #expect(end.errorOutput == "http://127.0.0.1:\(port)/\n")
+    }
+
+    @Test(
+        "A second signal stops the machine without a word, and the exit code tells it",
+        arguments: [("INT", 130), ("TERM", 143)] as [(String, Int32)])
+    func stop(signal: String, code: Int32) async throws {
+        let image = try await GuestImages.guest("Fixture")
+        let state = try FileSystem.makeTemporaryFolder()
+        defer { FileSystem.remove(state) }
+        let end = try await ProcessRunner.collect(
+            "sh", ["-c", Self.deafScript, Machine.tool, image.path.string, signal],
+            environment: ["XDG_STATE_HOME": state.string])
+        #expect(end.exitCode == code, "\(end.errorOutput)")
+        #expect(end.output == "")
+        #expect(end.errorOutput == "")
     }
 }

@@ -59,12 +59,12 @@ import CSwiftletMachine
                 : swiftlet_load32(registers + UInt(register.rawValue) << 4)
         }
 
-        /// A vector for one more device; after fifteen the last one is shared, since a vector says
-        /// no more than "poll".
+        /// A vector for one more device; after fourteen the last one is shared, since a vector
+        /// says no more than "poll".
         public static func allocateVector() -> UInt8 {
             prepare()
             let vector = nextVector
-            if nextVector < Processor.timerVector - 1 { nextVector += 1 }
+            if nextVector < Processor.consoleVector - 1 { nextVector += 1 }
             return vector
         }
 
@@ -73,6 +73,14 @@ import CSwiftletMachine
         /// - Returns: false if no I/O APIC has that line.
         public static func enable(globalInterrupt: UInt32) -> Bool {
             if BuiltInMonitor.isPresent { return true }
+            return enable(globalInterrupt: globalInterrupt, vector: allocateVector())
+        }
+
+        /// Routes a global system interrupt, edge-triggered, to this vector.
+        ///
+        /// - Returns: false if no I/O APIC has that line.
+        @inline(never)
+        static func enable(globalInterrupt: UInt32, vector: UInt8) -> Bool {
             prepare()
             var found: (address: UInt64, line: UInt32)?
             ACPI.forEachIOAPIC { address, first in
@@ -88,7 +96,6 @@ import CSwiftletMachine
             // Version register: the number of the last line in bits 16…23.
             swiftlet_store32(ioapic, 1)
             guard line <= swiftlet_load32(ioapic + 0x10) >> 16 & 0xFF else { return false }
-            let vector = allocateVector()
             swiftlet_store32(ioapic, 0x10 + line * 2 + 1)
             swiftlet_store32(ioapic + 0x10, 0)  // destination: APIC 0, the boot CPU
             swiftlet_store32(ioapic, 0x10 + line * 2)

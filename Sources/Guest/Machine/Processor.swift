@@ -65,6 +65,7 @@ public struct ProcessorFeatures {
         }
 
         static let firstInterruptVector: UInt8 = 32
+        static let consoleVector: UInt8 = 46
         static let timerVector: UInt8 = 47
         static let spuriousVector: UInt8 = 63
 
@@ -104,14 +105,21 @@ public struct ProcessorFeatures {
             swiftlet_ltr(0x18)
         }
 
+        private static func setGate(_ vector: Int, _ handler: UInt64, _ stack: InterruptStack) {
+            // Present interrupt gate in the code segment (SDM 3 figure 6-8).
+            gates[vector * 2] =
+                (handler & 0xFFFF) | 0x08 << 16 | UInt64(stack.rawValue) << 32 | 0x8E << 40
+                | (handler >> 16 & 0xFFFF) << 48
+            gates[vector * 2 + 1] = handler >> 32
+        }
+
+        /// Has the console's interrupt leave word in `swiftlet_console_deadline`: its handler begins
+        /// eleven octets before the common one (traps.S), whose alignment rules out a borrow.
+        static func setConsoleGate() {
+            gates[Int(consoleVector) * 2] &-= 11
+        }
+
         private static func setGates(_ features: ProcessorFeatures) {
-            func setGate(_ vector: Int, _ handler: UInt64, _ stack: InterruptStack) {
-                // Present interrupt gate in the code segment (SDM 3 figure 6-8).
-                gates[vector * 2] =
-                    (handler & 0xFFFF) | 0x08 << 16 | UInt64(stack.rawValue) << 32 | 0x8E << 40
-                    | (handler >> 16 & 0xFFFF) << 48
-                gates[vector * 2 + 1] = handler >> 32
-            }
             let stubs = UInt64(swiftlet_address_of_exception_stubs())
             for vector in 0..<32 {
                 let stack: InterruptStack =

@@ -27,6 +27,9 @@ import SwiftletMachine
     /// The one loop that everything runs in.
     public enum EventLoop {
         nonisolated(unsafe) private static var first: Unmanaged<EventSource>?
+        /// Looks at the console's input when that is due; there where anybody listens. Not a source:
+        /// those cost every turn.
+        nonisolated(unsafe) static var lookAtConsole: (@convention(c) (_ now: UInt64) -> Void)?
 
         /// Adds a source for the rest of the machine's life.
         public static func add(_ source: EventSource) {
@@ -53,6 +56,7 @@ import SwiftletMachine
                 return ReadyQueue.runTurn()
             }
             let now = Clock.now
+            if now >= ConsoleInput.deadline { lookAtConsole.unsafelyUnwrapped(now) }
             var hasMore = false
             forEachSource { if $0.poll(now: now) { hasMore = true } }
             Waits.fireTimers(now: now)

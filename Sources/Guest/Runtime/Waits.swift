@@ -140,6 +140,13 @@ import _Concurrency
             if !place.isNone { end(place.index, result) }
         }
 
+        /// Ends the wait at a place before its event, as a cancelled task's. Rare, so it is small.
+        public static func interrupt(_ place: WaitPlace) {
+            guard !place.isNone else { return }
+            let generation = self.place(place.index).pointee.generation
+            wake(WaitID(place: place.index, generation: generation), .cancelled)
+        }
+
         static func schedule(_ job: UnsafeMutableRawPointer, at deadline: UInt64) {
             let index = take()
             ReadyQueue.markNew(job)

@@ -29,7 +29,10 @@ public struct BuiltIn: Monitor {
     /// The built-in monitor of this installation.
     ///
     /// - Throws: why it cannot run here, with the remedy.
-    public static func find() async throws(ToolError) -> BuiltIn {
+    public static func find() async throws(ToolError) -> BuiltIn { try locate() }
+
+    /// As `find`, for those who cannot wait.
+    static func locate() throws(ToolError) -> BuiltIn {
         let folder = FileSystem.resolve("/proc/self/exe").removingLastComponent()
         let program = folder.appending(programName)
         guard FileSystem.isFile(program) else {
@@ -49,7 +52,13 @@ public struct BuiltIn: Monitor {
                 exitCode: ExitCode.monitor)
         }
         close(file)
-        return BuiltIn(program: program, hasPasst: await ProcessRunner.find(passt) != nil)
+        return BuiltIn(program: program, hasPasst: FileSystem.findProgram(passt) != nil)
+    }
+
+    /// The least memory, in octets, that the monitor starts this image in: with a stack of 32 KiB,
+    /// its start info, and a heap of 64 KiB.
+    private func requiredMemory(_ image: Image) -> Int {
+        Int(image.header.imageEnd - image.segments[0].address) + (32 + 12 + 64) << 10
     }
 
     /// The arguments for a machine that runs the file `image`.
@@ -69,11 +78,8 @@ public struct BuiltIn: Monitor {
         return arguments + ["--command-line", commandLine.text, machine.image.path.string]
     }
 
-    public func run(
-        _ machine: MachineRequest,
-        console: @escaping @Sendable (ArraySlice<UInt8>) async -> Void
-    ) async throws(ToolError) -> MachineExit {
-        for port in machine.ports { try port.checkFree() }
+    /// Throws what this monitor cannot do of what is asked for.
+    func check(_ machine: MachineRequest) throws(ToolError) {
         guard hasPasst || machine.ports.isEmpty else {
             throw ToolError(
                 "the built-in monitor publishes ports by passt, which is not installed",
@@ -85,6 +91,21 @@ public struct BuiltIn: Monitor {
                 "the built-in monitor is no \(machine.type.rawValue)",
                 hint: "Use --monitor qemu with --machine.", exitCode: ExitCode.usage)
         }
+        let needed = requiredMemory(machine.image)
+        guard machine.memory >= needed else {
+            throw ToolError(
+                "'\(machine.image.path)' needs \(MemorySize.text(needed)) of memory, and gets "
+                    + MemorySize.text(machine.memory),
+                hint: "Give it more with -m.", exitCode: ExitCode.monitor)
+        }
+    }
+
+    public func run(
+        _ machine: MachineRequest,
+        console: @escaping @Sendable (ArraySlice<UInt8>) async -> Void
+    ) async throws(ToolError) -> MachineExit {
+        for port in machine.ports { try port.checkFree() }
+        try check(machine)
         let (status, errors) = try await MonitorProcess.run(
             amend([program.string] + arguments(for: machine)), console: console)
         if let signal = MachineSignals.stoppedBy { return .stopped(signal: signal) }

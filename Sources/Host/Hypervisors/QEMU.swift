@@ -94,32 +94,20 @@ public struct QEMU: Monitor {
         guard await ProcessRunner.find(program) != nil else {
             throw ToolError(
                 "'\(program)' is not installed",
-                hint: "On Debian and Ubuntu: apt-get install qemu-system-x86",
+                hint: Self.installation,
                 exitCode: ExitCode.notFound)
         }
         let folder = try FileSystem.makeTemporaryFolder()
         defer { FileSystem.remove(folder) }
-        let exitFile = folder.appending("exit")
-        let placement = machine.image.placement(hasBIOS: machine.type.hasBIOS)
-        let needed = machine.image.requiredMemory(placement)
-        guard machine.memory >= needed else {
-            throw ToolError(
-                "'\(machine.image.path)' needs \(MemorySize.text(needed)) of memory on "
-                    + "\(machine.type), and gets \(MemorySize.text(machine.memory))",
-                hint: "Give it more with -m.", exitCode: ExitCode.monitor)
-        }
-        var kernel = machine.image.path
-        if placement != .asBuilt {
-            kernel = folder.appending("image")
-            try FileSystem.write(try machine.image.placed(placement), to: kernel)
-        }
+        let command = try command(for: machine, in: folder)
         let (status, errors) = try await MonitorProcess.run(
-            amend([program] + arguments(for: machine, kernel: kernel, exitFile: exitFile)),
-            console: console)
+            amend([program] + command.arguments), console: console)
         // What it complained of, but not that it was stopped: the user asked for that.
         MonitorProcess.show(errors) { !$0.contains(": terminating on signal ") }
 
-        if let code = try? FileSystem.read(exitFile).last { return .exited(code) }
+        if let file = command.exitFile, let code = try? FileSystem.read(file).last {
+            return .exited(code)
+        }
         if let signal = MachineSignals.stoppedBy { return .stopped(signal: signal) }
         if Task.isCancelled { return .stopped(signal: SIGTERM) }
         guard status.isSuccess else {

@@ -4,13 +4,15 @@ import ArgumentParser
 import SwiftletBootProtocol
 import SwiftletBuild
 import SwiftletHypervisors
+import SwiftletInstances
 import SystemPackage
 
 struct RunCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "run", abstract: "Boots an image or a package in a virtual machine.",
         discussion: """
-            Ends with the guest's own exit code. Ctrl-C stops the machine. Nothing here needs root.
+            Ends with the guest's own exit code. Ctrl-C asks the application to finish, a second \
+            one stops the machine. Nothing here needs root.
             """)
 
     @Argument(help: "A package's folder, or an image.")
@@ -37,6 +39,23 @@ struct RunCommand: AsyncParsableCommand {
     @Option(help: "The kind of machine: microvm, pc or q35.")
     var machine: MachineType = .microvm
 
+    @Flag(name: .shortAndLong, help: "Run in the background, and print the instance's name.")
+    var detach = false
+
+    @Option(help: "The instance's name; one is made up without.")
+    var name: String?
+
+    @Option(
+        help: ArgumentHelp(
+            "Start the machine again after its end: no, on-failure, on-failure:N or always.",
+            valueName: "policy"))
+    var restart = "no"
+
+    @Flag(
+        name: .customLong("rm"),
+        help: "Forget the instance at its end, as is done without --name in the foreground.")
+    var remove = false
+
     @OptionGroup var options: BuildOptions
 
     @Argument(parsing: .postTerminator, help: "Arguments for the application, after --.")
@@ -50,30 +69,58 @@ struct RunCommand: AsyncParsableCommand {
         let commandLine = try guestCommandLine()
         for port in ports { try port.checkFree() }
 
+        let policy = try RestartPolicy(restart)
+        if let name { try InstanceName.check(name) }
+
         let choice = try await Monitors.choose(self.monitor, for: machine)
         if options.verbose {
             Terminal.note("monitor: \(choice.monitor.name) (\(choice.reason))")
         }
         let image = try await self.image()
+        let path = FileSystem.resolve(image.path)
+        var configuration = InstanceConfiguration(name: name ?? "", image: path.string)
+        configuration.monitor = choice.monitor.name
+        configuration.machine = machine.rawValue
+        configuration.memory = memory
+        configuration.ports = publish
+        configuration.environment = commandLine.environment.map {
+            InstanceConfiguration.Variable(name: $0.name, value: $0.value)
+        }
+        configuration.arguments = arguments
+        configuration.restart = policy
+        configuration.removesItself = remove || (name == nil && !detach)
+        if detach {
+            let claim = try InstanceStore.standard().create(configuration)
+            do throws(ToolError) {
+                try SupervisorProcess.start(claim)
+            } catch {
+                claim.abandon()
+                throw error
+            }
+            for case let url? in ports.map(\.url) { Terminal.note(url) }
+            Terminal.result(claim.configuration.name)
+            return
+        }
         for case let url? in ports.map(\.url) { Terminal.note(url) }
+        throw ArgumentParser.ExitCode(try await runHere(configuration, image: image))
+    }
 
-        var request = MachineRequest(image: image, type: machine, memory: memory)
-        request.ports = ports
-        request.commandLine = commandLine
-        MachineSignals.install()
-        let filter = ConsoleFilter(symboliser: Symboliser(debug: image.debugPath))
-        let end = try await choice.monitor.run(request) { octets in
-            Terminal.write(await filter.pass(octets))
+    /// Runs the instance in the foreground. One without a name needs no lasting place: where the
+    /// user's state folder cannot be had, a temporary one does.
+    private func runHere(
+        _ configuration: InstanceConfiguration, image: Image
+    ) async throws(ToolError) -> Int32 {
+        let claim: ClaimedInstance
+        do throws(ToolError) {
+            claim = try InstanceStore.standard().create(configuration)
+        } catch {
+            guard name == nil else { throw error }
+            let folder = try FileSystem.makeTemporaryFolder()
+            defer { FileSystem.remove(folder) }
+            let temporary = try InstanceStore(folder).create(configuration)
+            return try await Foreground.run(temporary, image: image)
         }
-        Terminal.write(await filter.finish())
-        if end == .died {
-            Terminal.note(
-                ToolError(
-                    "the machine ended without an exit code",
-                    hint: "The console above says why, or it was reset (a triple fault)."
-                ).description)
-        }
-        throw ArgumentParser.ExitCode(end.code)
+        return try await Foreground.run(claim, image: image)
     }
 
     /// The image to boot: the one given, or the one that the package makes.

@@ -3,6 +3,8 @@
 import ArgumentParser
 import Glibc
 import SwiftletBuild
+import SwiftletInstances
+import SystemPackage
 
 @main
 struct SwiftletCommand: AsyncParsableCommand {
@@ -12,6 +14,9 @@ struct SwiftletCommand: AsyncParsableCommand {
         version: "swiftlet \(version)",
         subcommands: [
             NewCommand.self, BuildCommand.self, RunCommand.self, InspectCommand.self,
+            ProcessesCommand.self, LogsCommand.self, StatsCommand.self, StopCommand.self,
+            KillCommand.self, RestartCommand.self, PauseCommand.self, ResumeCommand.self,
+            WaitCommand.self, RemoveCommand.self, CompletionsCommand.self,
         ])
 
     /// Of this release (CHANGELOG.md).
@@ -19,6 +24,11 @@ struct SwiftletCommand: AsyncParsableCommand {
 
     /// Runs the verb that was asked for; the one place where errors are printed.
     static func main() async {
+        // Not worth an argument parser's time, and not for people.
+        let words = CommandLine.arguments
+        if words.count == 3, words[1] == SupervisorProcess.verb {
+            Glibc.exit(SupervisorProcess.main(folder: FilePath(words[2])))
+        }
         do {
             var command = try parseAsRoot()
             if var asynchronous = command as? any AsyncParsableCommand {

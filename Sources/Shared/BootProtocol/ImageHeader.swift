@@ -11,6 +11,9 @@ public struct ImageHeader: Equatable, Sendable {
     /// "SWIFTLET", read as a little-endian number.
     public static var magic: UInt64 { 0x5445_4C54_4649_5753 }
 
+    /// Of `flags`: the image listens for `ConsoleControl.stop`.
+    public static var listensForStop: UInt32 { 1 << 0 }
+
     public var version: UInt32 = bootProtocolVersion
     public var flags: UInt32 = 0
     /// Virtual address of the files archive; 0 if there is none.

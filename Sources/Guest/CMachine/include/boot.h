@@ -35,6 +35,10 @@ SWIFTLET_SYMBOL(machine_check_stack_top)
 SWIFTLET_SYMBOL(fault_stack_top)
 SWIFTLET_SYMBOL(interrupt_stack_top)
 
+// When the console's input is to be looked at, in nanoseconds of the machine's clock: 0 after its
+// interrupt, UINT64_MAX where nobody listens.
+extern uint64_t swiftlet_console_deadline SWIFTLET_UNSHARED;
+
 // Patched by the image builder; the layout is ImageHeader in Sources/Shared/BootProtocol.
 struct swiftlet_image_header {
   char magic[8];

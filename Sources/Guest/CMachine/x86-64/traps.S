@@ -55,7 +55,11 @@ swiftlet_exception:
     .globl swiftlet_interrupt_xapic
     .globl swiftlet_interrupt_spurious
     .globl swiftlet_xapic_end_of_interrupt
+    .globl swiftlet_console_deadline
     .balign 16
+    // The console's interrupt enters eleven octets earlier and leaves word, so that nobody need ask
+    // the UART, which costs an exit.
+    movq $0, swiftlet_console_deadline(%rip)
 swiftlet_interrupt_x2apic:
     pushq %rax
     pushq %rcx
@@ -69,6 +73,7 @@ swiftlet_interrupt_x2apic:
     popq %rax
     iretq
     .balign 16
+    movq $0, swiftlet_console_deadline(%rip)
 swiftlet_interrupt_xapic:
     pushq %rax
     movq swiftlet_xapic_end_of_interrupt(%rip), %rax
@@ -76,6 +81,11 @@ swiftlet_interrupt_xapic:
     popq %rax
 swiftlet_interrupt_spurious:
     iretq
+
+    .data
+    .balign 8
+    // When the console's input is to be looked at; never, where nobody listens.
+swiftlet_console_deadline: .quad -1
 
     .bss
     .balign 16

@@ -36,6 +36,9 @@ import _Concurrency
         public var timeouts = HTTPTimeouts()
         /// Connections served at once; a client beyond that is answered 503.
         public var maximumConnections = 4096
+        /// Whether the server stops by itself, as with `stop()`, when the host asks the application
+        /// to finish (`swiftlet stop`, Ctrl-C). See `Application.stopRequested()`.
+        public var stopsWhenRequested = true
 
         public init() {}
     }
@@ -93,22 +96,32 @@ import _Concurrency
                 throw .network(error)
             }
             self.listener = listener
+            if configuration.stopsWhenRequested { listener.closeWhenRequested() }
             var failure: NetworkError?
             while !isStopping {
                 do throws(NetworkError) {
                     take(try await listener.accept(), for: service)
                 } catch {
-                    // The listener was closed, by `stop` or by what went wrong.
-                    if !isStopping { failure = error }
+                    failure = error
                     break
                 }
             }
-            listener.close()
-            self.listener = nil
+            endListening(listener, service)
             if service.connectionCount > 0 {
                 await withUnsafeContinuation { drained = $0 }
             }
-            if let failure { throw .network(failure.noted()) }
+            // The listener is closed by `stop` or at the host's request.
+            if let failure, failure != .closed { throw .network(failure) }
+        }
+
+        @inline(never)
+        private func endListening(
+            _ listener: TCPListener, _ service: HTTPService<TCPConnection>
+        ) {
+            isStopping = true
+            listener.close()
+            self.listener = nil
+            service.stop()
         }
 
         /// Takes no more connections, lets running requests finish (with `Connection: close`), ends

@@ -218,7 +218,7 @@ import SwiftletVirtio
         /// Ends the reader's wait before its event, as a cancelled task's.
         func interrupt(reader id: TCPConnectionID) {
             guard id.slot < connectionPlaces.count else { return }
-            Waits.wake(connectionPlaces[id.slot].reader, .cancelled)
+            Waits.interrupt(connectionPlaces[id.slot].reader)
         }
 
         /// Ends the waits of a connection that is over.
@@ -234,6 +234,16 @@ import SwiftletVirtio
 
         func wakeAcceptor(_ id: TCPListenerID) {
             Network.wake(&listenerWaiters, id.slot)
+        }
+
+        /// Has everyone who waits for a client look around.
+        static func wakeAcceptors() {
+            guard let instance else { return }
+            var slot = 0
+            while slot < instance.listenerWaiters.count {
+                Network.wake(&instance.listenerWaiters, slot)
+                slot &+= 1
+            }
         }
 
         func setReceiver(_ id: UDPSocketID, _ wait: WaitID) {

@@ -10,6 +10,7 @@ import _Concurrency
         private let network: Network
         private let id: TCPListenerID
         private var isClosed = false
+        private var closesWhenRequested = false
 
         /// Listens.
         ///
@@ -35,7 +36,7 @@ import _Concurrency
             public func accept() async throws(NetworkError) -> TCPConnection
         {
             while true {
-                if isClosed { throw .closed }
+                if isClosed || isClosedByRequest { throw .closed }
                 if let connection = network.stack.accept(id) {
                     return TCPConnection(network: network, id: connection)
                 }
@@ -44,6 +45,15 @@ import _Concurrency
                 }
             }
         }
+
+        /// As good as closed once the host has asked the application to finish.
+        func closeWhenRequested() {
+            closesWhenRequested = true
+            StopRequests.tellServers = { Network.wakeAcceptors() }
+            StopRequests.listen()
+        }
+
+        var isClosedByRequest: Bool { closesWhenRequested && StopRequests.isRequested }
 
         /// Stops listening. Connections that were accepted go on.
         public func close() {

@@ -78,6 +78,9 @@ public struct Image: Sendable {
         return elf.contents(of: segment).prefix(Int(header.filesSize))
     }
 
+    /// Whether the guest hears `ConsoleControl.stop`; without, it can only be stopped from outside.
+    public var listensForStop: Bool { header.flags & ImageHeader.listensForStop != 0 }
+
     /// Where the unstripped ELF of this image is expected.
     public var debugPath: FilePath { FilePath(path.string + ".debug") }
 }

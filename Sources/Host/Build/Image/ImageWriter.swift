@@ -13,6 +13,8 @@ public enum ImageWriter {
     static let pageSize: UInt64 = 4096
     /// The guest's image header, as its assembly names it.
     static let headerSymbol = "swiftlet_image_header"
+    /// Linked where somebody listens for the host's request to stop.
+    static let stopSymbol = "swiftlet_listen_for_stop"
     /// File offsets of segments are multiples of this; monitors copy, so pages are not needed.
     static let fileAlignment = 16
 
@@ -57,6 +59,9 @@ public enum ImageWriter {
         }
 
         var header = ImageHeader()
+        if symbols.contains(where: { $0.name == stopSymbol }) {
+            header.flags |= ImageHeader.listensForStop
+        }
         var end = (last.end + pageSize - 1) / pageSize * pageSize
         let archive = files.isEmpty ? [] : FileArchive.write(files)
         if !archive.isEmpty {
@@ -120,7 +125,7 @@ public enum ImageWriter {
                 "it speaks boot protocol \(found.version), this tool \(bootProtocolVersion)")
         }
         var patched = header
-        patched.flags = found.flags
+        patched.flags |= found.flags
         body.replaceSubrange(at..<(at + ImageHeader.size), with: patched.octets)
 
         for note in noteSegments {

@@ -139,6 +139,17 @@ public enum FileSystem {
         return FilePath(String(cString: resolved))
     }
 
+    /// Where a program lies: the path itself if it is one, else the first of that name in PATH; nil
+    /// if there is none.
+    public static func findProgram(_ name: String) -> FilePath? {
+        if name.contains("/") { return FilePath(name) }
+        for folder in (environment("PATH") ?? "").split(separator: ":")
+        where access("\(folder)/\(name)", X_OK) == 0 {
+            return FilePath(String(folder)).appending(name)
+        }
+        return nil
+    }
+
     /// A variable of the environment; nil if unset or empty.
     public static func environment(_ name: String) -> String? {
         guard let value = getenv(name), value.pointee != 0 else { return nil }

@@ -23,6 +23,9 @@ struct App {
         case "random": showRandomness()
         case "sleep": await sleepLong()
         case "serve": try await Server.run()
+        case "finish": try await Server.finish()
+        case "wait": await waitForStop()
+        case "deaf": await sleep(for: .seconds(1_000_000))
         default: Misdeed.commit(arguments.first ?? "")
         }
     }
@@ -59,6 +62,17 @@ struct App {
         let before = uptime()
         await sleep(for: .seconds(5))
         print(uptime() - before >= .seconds(5) ? "slept" : "woke early")
+    }
+
+    /// No device, no timer: only the host can wake the machine. The first wait is given up.
+    private static func waitForStop() async {
+        let cancelled = Task { await Application.stopRequested() }
+        await Task.yield()
+        cancelled.cancel()
+        print(await cancelled.value ? "asked early" : "cancelled")
+        let asked = await Application.stopRequested()
+        print(asked ? "asked" : "woke early")
+        Application.exit(code: 17)
     }
 
     private static func log() {

@@ -1,0 +1,31 @@
+// Starting a process that dies with its parent: between fork and exec stand calls that neither
+// posix_spawn(3) nor Swift offers.
+#ifndef CSWIFTLET_PROCESS_H
+#define CSWIFTLET_PROCESS_H
+
+#include <stdint.h>
+#include <sys/types.h>
+
+enum swiftlet_spawn_flags {
+  // A session of its own: no terminal, no signals from one.
+  SWIFTLET_SPAWN_SESSION = 1,
+  // A process group of its own: Ctrl-C in a terminal does not reach it.
+  SWIFTLET_SPAWN_GROUP = 2,
+  // SIGKILL when the calling thread ends, however it ends (prctl(2), PR_SET_PDEATHSIG).
+  SWIFTLET_SPAWN_DIES_WITH_PARENT = 4,
+};
+
+struct swiftlet_spawned {
+  pid_t pid;
+  // Becomes readable when the process ends (pidfd_open(2)).
+  int descriptor;
+  // 0, or why nothing was started (errno).
+  int error;
+};
+
+// Runs the program at `path`. Its descriptors are `descriptors`, from 0 on, -1 meaning /dev/null;
+// every other one is closed.
+struct swiftlet_spawned swiftlet_spawn(const char *path, char *const arguments[],
+                                       const int *descriptors, int count, int flags);
+
+#endif

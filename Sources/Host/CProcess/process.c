@@ -1,0 +1,95 @@
+// fork, a few calls that are safe there, exec; and word of an exec that failed.
+#define _GNU_SOURCE
+#include "CSwiftletProcess.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+enum { MOST_DESCRIPTORS = 8, CLOEXEC_RANGE = 4, LAST_SIGNAL = 64, OLD_LIMIT = 4096 };
+
+// In the child. Only async-signal-safe calls: other threads may have held any lock.
+static void start(const char *path, char *const arguments[], const int *descriptors, int count,
+                  int flags, pid_t parent, int word) {
+  struct sigaction standard = {.sa_handler = SIG_DFL};
+  for (int number = 1; number <= LAST_SIGNAL; number++) sigaction(number, &standard, NULL);
+  sigset_t none;
+  sigemptyset(&none);
+  sigprocmask(SIG_SETMASK, &none, NULL);
+  if (flags & SWIFTLET_SPAWN_SESSION) setsid();
+  if (flags & SWIFTLET_SPAWN_GROUP) setpgid(0, 0);
+  if (flags & SWIFTLET_SPAWN_DIES_WITH_PARENT) {
+    if (prctl(PR_SET_PDEATHSIG, SIGKILL) != 0) return;
+    // The parent may have gone before the request took effect.
+    if (getppid() != parent) _exit(128 + SIGKILL);
+  }
+  // Out of the way first: one's place may be another's number.
+  int high[MOST_DESCRIPTORS];
+  for (int index = 0; index < count; index++) {
+    int from = descriptors[index] >= 0 ? descriptors[index] : open("/dev/null", O_RDWR);
+    high[index] = fcntl(from, F_DUPFD, 2 * MOST_DESCRIPTORS);
+    if (high[index] < 0) return;
+  }
+  int kept = fcntl(word, F_DUPFD, 2 * MOST_DESCRIPTORS);
+  if (kept < 0) return;
+  for (int index = 0; index < count; index++) {
+    if (dup2(high[index], index) < 0) return;
+  }
+  if (syscall(SYS_close_range, count, ~0U, CLOEXEC_RANGE) != 0) {
+    for (int number = count; number < OLD_LIMIT; number++) fcntl(number, F_SETFD, FD_CLOEXEC);
+  }
+  execv(path, arguments);
+  int failure = errno;
+  ssize_t ignored = write(kept, &failure, sizeof failure);
+  (void)ignored;
+  _exit(127);
+}
+
+struct swiftlet_spawned swiftlet_spawn(const char *path, char *const arguments[],
+                                       const int *descriptors, int count, int flags) {
+  struct swiftlet_spawned result = {.pid = -1, .descriptor = -1, .error = EINVAL};
+  int word[2];
+  if (count < 0 || count > MOST_DESCRIPTORS) return result;
+  if (pipe2(word, O_CLOEXEC) != 0) {
+    result.error = errno;
+    return result;
+  }
+  pid_t parent = getpid();
+  pid_t pid = fork();
+  if (pid == 0) {
+    start(path, arguments, descriptors, count, flags, parent, word[1]);
+    int failure = errno;
+    ssize_t ignored = write(word[1], &failure, sizeof failure);
+    (void)ignored;
+    _exit(127);
+  }
+  result.error = pid < 0 ? errno : 0;
+  close(word[1]);
+  int failure = 0;
+  // Nothing comes if the program runs: exec closed the other end.
+  while (pid > 0) {
+    ssize_t got = read(word[0], &failure, sizeof failure);
+    if (got == (ssize_t)sizeof failure) result.error = failure;
+    if (got >= 0 || errno != EINTR) break;
+  }
+  close(word[0]);
+  if (result.error == 0) {
+    result.descriptor = (int)syscall(SYS_pidfd_open, pid, 0);
+    if (result.descriptor < 0) {
+      result.error = errno;
+      kill(pid, SIGKILL);
+    }
+  }
+  if (result.error == 0) {
+    fcntl(result.descriptor, F_SETFD, FD_CLOEXEC);
+    result.pid = pid;
+  } else if (pid > 0) {
+    waitpid(pid, NULL, 0);
+  }
+  return result;
+}
