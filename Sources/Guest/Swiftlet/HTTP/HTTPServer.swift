@@ -110,6 +110,8 @@ import _Concurrency
             if service.connectionCount > 0 {
                 await withUnsafeContinuation { drained = $0 }
             }
+            // Whoever gets no further once `run` returns must have been answered by then.
+            await listener.network.waitUntilDelivered(within: configuration.timeouts.linger)
             // The listener is closed by `stop` or at the host's request.
             if let failure, failure != .closed { throw .network(failure) }
         }

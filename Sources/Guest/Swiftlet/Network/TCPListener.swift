@@ -7,7 +7,7 @@ import _Concurrency
 #if hasFeature(Embedded)
     /// Accepts connections to one port.
     public final class TCPListener: @unchecked Sendable {
-        private let network: Network
+        let network: Network
         private let id: TCPListenerID
         private var isClosed = false
         private var closesWhenRequested = false
