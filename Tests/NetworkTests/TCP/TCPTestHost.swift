@@ -82,6 +82,20 @@ struct Segment {
         return bytes + padded + payload
     }
 
+    /// The timestamps that it carries.
+    var stamps: TCPTimestamps? {
+        let all = bytes
+        return TCPTimestamps(all.span.bytes, headerLength: 20 + options.count)
+    }
+
+    /// The option, padded.
+    static func option(_ stamps: TCPTimestamps) -> [UInt8] {
+        [1, 1, 8, 10]
+            + [stamps.value, stamps.echo].flatMap { number in
+                [24, 16, 8, 0].map { UInt8(truncatingIfNeeded: number >> $0) }
+            }
+    }
+
     /// The SACK ranges that it carries.
     var sack: [(UInt32, UInt32)] {
         var ranges: [(UInt32, UInt32)] = []
@@ -183,6 +197,8 @@ final class ScriptedPeer {
     var seq: UInt32 = 5_000
     var ack: UInt32 = 0
     var window: UInt16 = 65_535
+    /// What its segments carry as timestamps, once the connection stands.
+    var stamps: TCPTimestamps?
     var id: TCPConnectionID!
     let port: UInt16 = 40_000
     let hostPort: UInt16 = 80
@@ -205,8 +221,8 @@ final class ScriptedPeer {
     ) {
         deliver(
             Segment(
-                flags, seq: at ?? seq, ack: ack ?? self.ack, window: window, options: options,
-                payload: payload))
+                flags, seq: at ?? seq, ack: ack ?? self.ack, window: window,
+                options: (stamps.map { Segment.option($0) } ?? []) + options, payload: payload))
         if at == nil {
             seq &+= UInt32(payload.count) &+ (flags.contains(.fin) ? 1 : 0)
         }
@@ -223,6 +239,9 @@ final class ScriptedPeer {
         #expect(answer.ack == isn &+ 1)
         seq = isn &+ 1
         ack = answer.seq &+ 1
+        if let told = answer.stamps {
+            stamps = TCPTimestamps(value: told.echo, echo: told.value)
+        }
         deliver(.ack)
         let accepted = try #require(host.accept(listener))
         id = accepted

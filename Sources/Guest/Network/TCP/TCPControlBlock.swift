@@ -57,6 +57,8 @@ struct TCPConnectionFlags: OptionSet {
     static var lingering: TCPConnectionFlags { bit(19) }
     /// The network reported that segments do not arrive, at `errorNotedAt`.
     static var errorNoted: TCPConnectionFlags { bit(20) }
+    /// Both sides send timestamps in every segment (RFC 7323 §3.2).
+    static var timestamps: TCPConnectionFlags { bit(21) }
 
     @inline(__always)
     func contains(_ other: TCPConnectionFlags) -> Bool { rawValue & other.rawValue != 0 }
@@ -91,6 +93,13 @@ struct TCPControlBlock: ~Copyable {
     /// The longest payload seen: what the peer takes for a full segment.
     var peerSegment = 536
     var receiveShift: UInt8 = 0
+    /// TS.Recent: the timestamp to echo (RFC 7323 §4.3).
+    var timestampRecent: UInt32 = 0
+    /// What our timestamps are ahead of our clock: each connection's own, so that they do not tell
+    /// how long the machine has been running (RFC 7323 §7.1).
+    var timestampOffset: UInt32 = 0
+    /// RCV.NXT as last told to the peer (RFC 7323 §4.3, Last.ACK.sent).
+    var lastAckSent = SequenceNumber(0)
 
     // Sending.
     let iss: SequenceNumber

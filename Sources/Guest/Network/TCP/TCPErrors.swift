@@ -43,7 +43,9 @@ extension TCPControlBlock {
         _ context: inout TCPContext, now: Instant, output: inout some SegmentOutput & ~Copyable
     ) {
         let segment = output.maximumSegment(to: tuple.remote)
-        let longest = max(segment &- TCPHeader.minimumLength, 64)
+        let header =
+            TCPHeader.minimumLength &+ (flags.contains(.timestamps) ? TCPTimestamps.length : 0)
+        let longest = max(segment &- header, 64)
         guard longest < mss, isSynchronized else { return }
         mss = longest
         sendFlightAgain(&context, now: now, output: &output)

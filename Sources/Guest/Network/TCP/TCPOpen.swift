@@ -10,6 +10,9 @@ extension TCPControlBlock {
             truncatingIfNeeded: min(max(maximumSegment &- TCPHeader.minimumLength, 64), 65_495))
         options.windowShift = context.windowShift
         options.sackPermitted = true
+        if context.configuration.timestamps {
+            options.timestamps = TCPTimestamps(value: 0, echo: 0)
+        }
         return options
     }
 
@@ -24,6 +27,12 @@ extension TCPControlBlock {
             receiveShift = own
         }
         if offered.sackPermitted, answer.sackPermitted { flags.insert(.sackPermitted) }
+        if offered.timestamps != nil, let stamps = answer.timestamps {
+            flags.insert(.timestamps)
+            timestampRecent = stamps.value
+            // The MSS counts options in (RFC 6691 §2).
+            mss = max(mss &- TCPTimestamps.length, 64)
+        }
         receiveLimit = min(receiveLimit, 0xFFFF << Int(receiveShift))
     }
 
@@ -36,7 +45,10 @@ extension TCPControlBlock {
         if state == .synReceived {
             if !flags.contains(.windowScaled) { options.windowShift = nil }
             options.sackPermitted = flags.contains(.sackPermitted)
+            if !flags.contains(.timestamps) { options.timestamps = nil }
         }
+        options.timestamps?.value = timestamp(now)
+        options.timestamps?.echo = timestampRecent
         let window = min(receiveLimit, 0xFFFF)  // never scaled in a SYN (RFC 7323 §2.2)
         if state == .synReceived { rcvEdge = SequenceNumber.later(rcvEdge, rcvNxt + window) }
         let header = TCPHeader(
@@ -79,6 +91,7 @@ extension TCPControlBlock {
         guard bits.contains(.syn) else { return }
         rcvNxt = header.sequence + 1
         rcvEdge = rcvNxt
+        lastAckSent = rcvNxt
         agree(
             Self.offer(maximumSegment: output.maximumSegment(to: tuple.remote), context),
             TCPSynOptions(segment, headerLength: header.length))
