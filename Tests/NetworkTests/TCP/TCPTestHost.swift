@@ -255,3 +255,15 @@ final class ScriptedPeer {
         (0..<count).map { UInt8(truncatingIfNeeded: (from &+ UInt32($0)) &* 31 >> 3) }
     }
 }
+
+/// A SACK option with ranges that count in segments of 1 460 octets from `first` on.
+func sackOption(_ first: UInt32, _ ranges: [(Int, Int)]) -> [UInt8] {
+    var option: [UInt8] = [1, 1, 5, UInt8(2 + 8 * ranges.count)]
+    for range in ranges {
+        for edge in [range.0, range.1] {
+            let number = first &+ UInt32(edge * 1_460)
+            option += [24, 16, 8, 0].map { UInt8(truncatingIfNeeded: number >> $0) }
+        }
+    }
+    return option
+}

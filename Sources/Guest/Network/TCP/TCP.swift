@@ -1,10 +1,11 @@
 // TCP, the whole of RFC 9293 as pure protocol: segments and a time in, segments and a deadline out.
 //
 // This file is the interface and who owns what. A segment's way: TCPHeader → TCPTable → the
-// control block's TCPReceive → TCPAcknowledge/TCPRecovery → TCPSend. Beside RFC 9293: RFC 6298
-// (retransmission), 5681, 6582, 6675, 3042, 6928 (congestion and loss), 7323 (window scale,
-// timestamps), 2018 (SACK), 5961 (blind attacks), 6528, 6056, 4987 (numbers, ports, floods), 1337.
-// Not here yet: RACK, CUBIC, ECN, fast open, segmentation offload.
+// control block's TCPReceive → TCPAcknowledge/TCPRecovery/TCPRack → TCPSend. Beside RFC 9293:
+// RFC 6298 (retransmission), 9438, 9406, 5681, 6928 (congestion), 8985, 6675, 2018, 6582, 3042
+// (loss), 3522, 4015 (needless retransmissions), 7323 (window scale, timestamps), 5961 (blind
+// attacks), 6528, 6056, 4987 (numbers, ports, floods), 1337, 6191 (TIME-WAIT).
+// Not here yet: ECN, fast open, segmentation offload.
 
 /// The Transmission Control Protocol (RFC 9293). It does no I/O and has no clock.
 public struct TCP: ~Copyable {

@@ -65,6 +65,7 @@ extension TCPControlBlock {
         recover = sndNxt
         highRetransmitted = sndUna
         duplicateAcks = 0
+        flags.remove([.probing, .probeRepeated])
         // The peer may have dropped what it had only SACKed (RFC 2018 §8).
         sacked.clear(into: &context.pool)
         flags.insert(.retransmitFirst)

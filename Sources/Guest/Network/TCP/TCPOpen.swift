@@ -127,7 +127,6 @@ extension TCPControlBlock {
         sndNxt = sndUna
         recover = iss
         highRetransmitted = sndUna
-        retransmitMark = sndUna
         attempts = 0
         progressAt = now
         retransmitAt = .max

@@ -42,11 +42,7 @@ extension TCPControlBlock {
         else { return }
         sndNxt += count
         flags.remove(.probed)
-        if !flags.contains(.timing) {
-            flags.insert(.timing)
-            timedSequence = sndNxt
-            timedAt = now
-        }
+        sentTimes.restart(sndNxt, TCPSentTimes.clock(now))
         roundTrip.backoff = 0
         attempts = 0
         progressAt = now
@@ -100,11 +96,8 @@ extension TCPControlBlock {
             sndNxt += span
             pipe &+= span
             flags.remove(.probed)
-            if !flags.contains(.timing) {
-                flags.insert(.timing)
-                timedSequence = sndNxt
-                timedAt = now
-            }
+            sentTimes.add(
+                sndNxt, TCPSentTimes.clock(now), step: congestion.window >> 3, first: sndUna)
             if isLast, !flags.contains(.finQueued) { return }
         }
     }
@@ -262,6 +255,7 @@ extension TCPControlBlock {
         if retransmitAt == .max {
             retransmitAt =
                 now.advanced(by: roundTrip.timeout(context.configuration)).nanoseconds
+            if inFlight > mss { armProbe(now) }
         }
         context.timers.arm(Int(id.index), retransmitAt)
     }
