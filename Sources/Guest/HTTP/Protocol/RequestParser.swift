@@ -35,9 +35,39 @@ public struct RequestParser: Sendable {
     /// True once any octet of a request was seen.
     public var hasBegun: Bool { hasRequestLine || position > 0 }
 
+    /// Parses a head that lies at the front of `bytes`, perhaps whole. What it shares with the
+    /// `recent` one is not looked at again; a whole one becomes the recent one.
+    @inline(__always)
+    public mutating func parse(
+        _ bytes: RawSpan, limits: HTTPLimits, recent: inout RecentHead
+    ) -> Outcome {
+        if let same = recent.whole(bytes) {
+            self = same
+            return .complete
+        }
+        return parseNew(bytes, limits: limits, recent: &recent)
+    }
+
+    @inline(never)
+    private mutating func parseNew(
+        _ bytes: RawSpan, limits: HTTPLimits, recent: inout RecentHead
+    ) -> Outcome {
+        self = RequestParser()
+        let outcome = parse(bytes, limits: limits, recent: recent)
+        if outcome == .complete { recent.remember(bytes, self) }
+        return outcome
+    }
+
     /// Parses on. `bytes` begins with the head's first octet at every call for that head.
-    @_optimize(speed)
     public mutating func parse(_ bytes: RawSpan, limits: HTTPLimits) -> Outcome {
+        parse(bytes, limits: limits, recent: RecentHead())
+    }
+
+    /// Parses on. `bytes` begins with the head's first octet at every call for that head.
+    @inline(never) @_optimize(speed)
+    private mutating func parse(
+        _ bytes: RawSpan, limits: HTTPLimits, recent: borrowing RecentHead
+    ) -> Outcome {
         if !hasRequestLine {
             // An empty line before the request is skipped: old clients end a body with one
             // (RFC 9112 §2.2).
@@ -51,6 +81,9 @@ public struct RequestParser: Sendable {
                 position = next
                 hasRequestLine = true
                 head.fields = OctetRange(start: next, end: next)
+                if let same = recent.lines(bytes, at: next) {
+                    return adoptLines(same, limits: limits)
+                }
             case .needsMore:
                 return bytes.byteCount > limits.head ? .failed(.uriTooLong) : .needsMore
             case .failed(let status): return .failed(status)
@@ -75,6 +108,19 @@ public struct RequestParser: Sendable {
                 return .failed(status)
             }
         }
+    }
+
+    /// Takes over what the header lines of another head said: this one's are the same.
+    @inline(__always)
+    private mutating func adoptLines(_ other: RequestParser, limits: HTTPLimits) -> Outcome {
+        let distance = Int(head.fields.start) &- Int(other.head.fields.start)
+        let end = Int(other.head.fields.end) &+ distance
+        if end > limits.head { return .failed(.headerFieldsTooLarge) }
+        head.fields = OctetRange(start: position, end: end)
+        head.length = other.head.length &+ distance
+        head.seen = other.head.seen
+        headerCount = other.headerCount
+        return finish()
     }
 
     // MARK: The request line (RFC 9112 §3)
