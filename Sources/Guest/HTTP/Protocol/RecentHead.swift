@@ -13,21 +13,28 @@ public struct RecentHead: ~Copyable {
 
     private var octets = OctetBuffer()
     /// As it was after `octets`; its head has length 0 if there is none.
-    private var parser = RequestParser()
+    private(set) var parser = RequestParser()
+    /// The head looked at last had the same lines, so that this one is as good as that.
+    private(set) var lent = false
+    private var loans: UInt8 = 0
 
     public init() {}
 
-    /// The parser as it was after this head, if `bytes` begin with the very same one.
+    /// True if `bytes` begin with the very same head.
     @inline(__always)
-    func whole(_ bytes: RawSpan) -> RequestParser? {
-        hasSame(bytes, at: 0, from: 0) ? parser : nil
+    borrowing func isWhole(_ bytes: RawSpan) -> Bool {
+        hasSame(bytes, at: 0, from: 0)
     }
 
-    /// The parser as it was after this head, if its header lines and the empty line stand in `bytes`
-    /// at `position`.
+    /// True if this head's lines, and the empty line, stand in `bytes` at `position`.
     @inline(__always)
-    func lines(_ bytes: RawSpan, at position: Int) -> RequestParser? {
-        hasSame(bytes, at: position, from: Int(parser.head.fields.start)) ? parser : nil
+    mutating func hasLines(of bytes: RawSpan, at position: Int) -> Bool {
+        lent = hasSame(bytes, at: position, from: Int(parser.head.fields.start))
+        guard lent else { return false }
+        // Now and then the newer head is remembered: it may be the one that comes all the time.
+        loans &+= 1
+        lent = loans & 0x0F != 0
+        return true
     }
 
     @inline(never)
@@ -35,7 +42,6 @@ public struct RecentHead: ~Copyable {
         let head = parsed.head
         let block = head.length &- Int(head.fields.start)
         octets.removeAll()
-        parser = RequestParser()
         // A head that frames a body is hardly ever the same again.
         guard head.length <= Self.longest, block >= Self.step, !head.hasBody else { return }
         octets.append(bytes.extracting(first: head.length))
@@ -44,7 +50,7 @@ public struct RecentHead: ~Copyable {
 
     /// True if `bytes` at `position` are the same as the octets of this head from `start` on.
     @inline(__always)
-    private func hasSame(_ bytes: RawSpan, at position: Int, from start: Int) -> Bool {
+    private borrowing func hasSame(_ bytes: RawSpan, at position: Int, from start: Int) -> Bool {
         let count = octets.count &- start
         guard count >= Self.step, bytes.byteCount &- position >= count else { return false }
         let own = octets.octets

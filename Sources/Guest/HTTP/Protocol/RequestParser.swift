@@ -41,32 +41,25 @@ public struct RequestParser: Sendable {
     public mutating func parse(
         _ bytes: RawSpan, limits: HTTPLimits, recent: inout RecentHead
     ) -> Outcome {
-        if let same = recent.whole(bytes) {
-            self = same
+        if recent.isWhole(bytes) {
+            self = recent.parser
             return .complete
         }
-        return parseNew(bytes, limits: limits, recent: &recent)
-    }
-
-    @inline(never)
-    private mutating func parseNew(
-        _ bytes: RawSpan, limits: HTTPLimits, recent: inout RecentHead
-    ) -> Outcome {
         self = RequestParser()
-        let outcome = parse(bytes, limits: limits, recent: recent)
-        if outcome == .complete { recent.remember(bytes, self) }
+        let outcome = parse(bytes, limits: limits, after: &recent)
+        if outcome == .complete, !recent.lent { recent.remember(bytes, self) }
         return outcome
     }
 
     /// Parses on. `bytes` begins with the head's first octet at every call for that head.
     public mutating func parse(_ bytes: RawSpan, limits: HTTPLimits) -> Outcome {
-        parse(bytes, limits: limits, recent: RecentHead())
+        var none = RecentHead()
+        return parse(bytes, limits: limits, after: &none)
     }
 
-    /// Parses on. `bytes` begins with the head's first octet at every call for that head.
     @inline(never) @_optimize(speed)
     private mutating func parse(
-        _ bytes: RawSpan, limits: HTTPLimits, recent: borrowing RecentHead
+        _ bytes: RawSpan, limits: HTTPLimits, after recent: inout RecentHead
     ) -> Outcome {
         if !hasRequestLine {
             // An empty line before the request is skipped: old clients end a body with one
@@ -81,8 +74,8 @@ public struct RequestParser: Sendable {
                 position = next
                 hasRequestLine = true
                 head.fields = OctetRange(start: next, end: next)
-                if let same = recent.lines(bytes, at: next) {
-                    return adoptLines(same, limits: limits)
+                if recent.hasLines(of: bytes, at: next) {
+                    return adoptLines(recent, limits: limits)
                 }
             case .needsMore:
                 return bytes.byteCount > limits.head ? .failed(.uriTooLong) : .needsMore
@@ -112,14 +105,16 @@ public struct RequestParser: Sendable {
 
     /// Takes over what the header lines of another head said: this one's are the same.
     @inline(__always)
-    private mutating func adoptLines(_ other: RequestParser, limits: HTTPLimits) -> Outcome {
-        let distance = Int(head.fields.start) &- Int(other.head.fields.start)
-        let end = Int(other.head.fields.end) &+ distance
+    private mutating func adoptLines(
+        _ recent: borrowing RecentHead, limits: HTTPLimits
+    ) -> Outcome {
+        let distance = Int(head.fields.start) &- Int(recent.parser.head.fields.start)
+        let end = Int(recent.parser.head.fields.end) &+ distance
         if end > limits.head { return .failed(.headerFieldsTooLarge) }
         head.fields = OctetRange(start: position, end: end)
-        head.length = other.head.length &+ distance
-        head.seen = other.head.seen
-        headerCount = other.headerCount
+        head.length = recent.parser.head.length &+ distance
+        head.seen = recent.parser.head.seen
+        headerCount = recent.parser.headerCount
         return finish()
     }
 
@@ -267,36 +262,14 @@ public struct RequestParser: Sendable {
 
     @inline(__always)
     private mutating func parseFieldLine(_ bytes: RawSpan) -> Step {
-        let start = bytes.halfWord(position)
-        if start & 0xFF == 0x0D { return endOfHead(bytes, at: position) }
-        if start | 0x2020_2020 == 0x7473_6F68, let next = parsePlainHost(bytes) {
-            return .line(next: next)
+        if bytes.octet(position) == ASCII.carriageReturn {
+            return endOfHead(bytes, at: position)
         }
-        return parseAnyFieldLine(bytes)
-    }
-
-    /// `Host: name:port` as nearly every client sends it, in one pass; nil if it is another line
-    /// or needs a closer look.
-    @inline(__always)
-    private mutating func parsePlainHost(_ bytes: RawSpan) -> Int? {
-        guard bytes.octet(position &+ 4) == ASCII.colon,
-            bytes.octet(position &+ 5) == ASCII.space, !head.seen.contains(.host)
-        else { return nil }
-        var index = position &+ 6
-        while true {
-            let stops = Word.notPlainHost(bytes.word(index))
-            index &+= Word.first(stops)
-            if stops != 0 { break }
-        }
-        guard bytes.octet(index) == ASCII.carriageReturn,
-            bytes.octet(index &+ 1) == ASCII.lineFeed
-        else { return nil }
-        head.seen.insert(.host)
-        return index &+ 2
+        return parseField(bytes)
     }
 
     @inline(never)
-    private mutating func parseAnyFieldLine(_ bytes: RawSpan) -> Step {
+    private mutating func parseField(_ bytes: RawSpan) -> Step {
         let start = position
         var index = start
         while true {
