@@ -26,7 +26,7 @@ struct TCPHandshakeTests {
             from: serverAddress, to: SocketAddress(clientAddress, port: 4_000), now: host.now,
             output: &host.output)
         let syn = try #require(host.takeSent().first)
-        #expect(syn.flags == .syn)
+        #expect(syn.flags == [.syn, .ece, .cwr])
         var other = Segment(.syn, seq: 900, options: [2, 4, 5, 0xB4])
         other.from = 4_000
         other.to = syn.from

@@ -32,7 +32,9 @@ struct TCPRetransmissionTests {
             host.poll()
         }
         #expect(times == [0, 1, 3, 7, 15])
-        #expect(host.status(peer.id).congestionWindow == 1_460)
+        // One segment, and a shorter one: long ones might be what does not arrive.
+        #expect(host.status(peer.id).congestionWindow == host.status(peer.id).maximumSegmentSize)
+        #expect(host.status(peer.id).maximumSegmentSize == 536)
         peer.deliver(.ack, ack: peer.ack &+ 1_460)
         #expect(host.status(peer.id).unacknowledged == 0)
         // No sample from what was sent twice (Karn): still the initial second.

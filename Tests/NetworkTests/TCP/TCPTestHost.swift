@@ -11,13 +11,14 @@ let second: UInt64 = 1_000_000_000
 
 /// Collects what a TCP sends.
 struct CollectingOutput: SegmentOutput, ~Copyable {
-    var sent: [(to: IPAddress, bytes: [UInt8])] = []
+    var sent: [(to: IPAddress, bytes: [UInt8], marks: Bool)] = []
     /// Segments that are still taken; then the output has no room.
     var room = Int.max
     var maximum = 1_480
 
     mutating func sendSegment(
-        from: IPAddress, to: IPAddress, length: Int, fill: (inout MutableRawSpan) -> Void
+        from: IPAddress, to: IPAddress, length: Int, marks: Bool,
+        fill: (inout MutableRawSpan) -> Void
     ) -> SegmentResult {
         guard room > 0 else { return .busy }
         room -= 1
@@ -27,7 +28,7 @@ struct CollectingOutput: SegmentOutput, ~Copyable {
             var span = MutableRawSpan(_unsafeBytes: buffer)
             fill(&span)
         }
-        sent.append((to, bytes))
+        sent.append((to, bytes, marks))
         return .sent
     }
 
@@ -44,6 +45,8 @@ struct Segment {
     var window: UInt16 = 65_535
     var options: [UInt8] = []
     var payload: [UInt8] = []
+    /// Of what was sent: routers may mark its packet. Of what is delivered: one has.
+    var marks = false
 
     init(
         _ flags: TCPFlags, seq: UInt32, ack: UInt32 = 0, window: UInt16 = 65_535,
@@ -125,8 +128,10 @@ final class Host {
         while let event = tcp.nextEvent() { events.append(event) }
     }
 
-    func receive(_ bytes: [UInt8], from: IPAddress) {
-        tcp.receive(bytes.span.bytes, from: from, to: address, now: now, output: &output)
+    func receive(_ bytes: [UInt8], from: IPAddress, isMarked: Bool = false) {
+        tcp.receive(
+            bytes.span.bytes, from: from, to: address, isMarked: isMarked, now: now, output: &output
+        )
         drainEvents()
     }
 
@@ -147,7 +152,11 @@ final class Host {
 
     /// What was sent since the last call.
     func takeSent() -> [Segment] {
-        let sent = output.sent.map { Segment($0.bytes) }
+        let sent = output.sent.map { sent in
+            var segment = Segment(sent.bytes)
+            segment.marks = sent.marks
+            return segment
+        }
         output.sent = []
         return sent
     }
@@ -211,7 +220,7 @@ final class ScriptedPeer {
         var segment = segment
         segment.from = port ?? self.port
         segment.to = hostPort
-        host.receive(segment.bytes, from: clientAddress)
+        host.receive(segment.bytes, from: clientAddress, isMarked: segment.marks)
     }
 
     /// Delivers at the current numbers.
@@ -230,12 +239,14 @@ final class ScriptedPeer {
 
     /// Listens, and carries out the handshake.
     func establish(
-        options: [UInt8] = [2, 4, 0x05, 0xB4], backlog: Int = 8, isn: UInt32 = 5_000
+        options: [UInt8] = [2, 4, 0x05, 0xB4], backlog: Int = 8, isn: UInt32 = 5_000,
+        heedsMarks: Bool = false
     ) throws {
         let listener = try host.tcp.listen(address: nil, port: hostPort, backlog: backlog)
-        deliver(Segment(.syn, seq: isn, window: window, options: options))
+        let bits: TCPFlags = heedsMarks ? [.syn, .ece, .cwr] : .syn
+        deliver(Segment(bits, seq: isn, window: window, options: options))
         let answer = try #require(host.takeSent().first)
-        #expect(answer.flags == [.syn, .ack])
+        #expect(answer.flags == (heedsMarks ? [.syn, .ack, .ece] : [.syn, .ack]))
         #expect(answer.ack == isn &+ 1)
         seq = isn &+ 1
         ack = answer.seq &+ 1

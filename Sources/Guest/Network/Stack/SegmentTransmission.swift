@@ -15,7 +15,8 @@ extension NetworkInterface: SegmentOutput where Device: ~Copyable {
     /// is one function. Hence the other way for all that is unusual.
     @inline(__always)
     public mutating func sendSegment(
-        from: IPAddress, to: IPAddress, length: Int, fill: (inout MutableRawSpan) -> Void
+        from: IPAddress, to: IPAddress, length: Int, marks: Bool,
+        fill: (inout MutableRawSpan) -> Void
     ) -> SegmentResult {
         guard let source = from.v4, let destination = to.v4,
             length <= linkMTU &- IPv4Header.length
@@ -29,7 +30,7 @@ extension NetworkInterface: SegmentOutput where Device: ~Copyable {
             return .indirect
         }
         return transmitSegment(
-            from: source, to: destination, hardware: hardware, length: length, fill)
+            from: source, to: destination, hardware: hardware, length: length, marks, fill)
             ? .sent : .busy
     }
 
@@ -62,7 +63,7 @@ extension NetworkInterface: SegmentOutput where Device: ~Copyable {
 
     @inline(__always) private mutating func transmitSegment(
         from source: IPv4Address, to destination: IPv4Address, hardware: UInt64, length: Int,
-        _ fill: (inout MutableRawSpan) -> Void
+        _ marks: Bool, _ fill: (inout MutableRawSpan) -> Void
     ) -> Bool {
         let own = hardwareAddress
         let offloads = offloadsChecksum
@@ -79,7 +80,8 @@ extension NetworkInterface: SegmentOutput where Device: ~Copyable {
             // (RFC 6864 §4.1).
             IPv4Header.write(
                 into: &frame, at: Ethernet.headerLength, totalLength: IPv4Header.length &+ length,
-                protocolNumber: IPProtocol.tcp, from: source, to: destination, fragment: 0x4000)
+                protocolNumber: IPProtocol.tcp, from: source, to: destination,
+                service: marks ? IPv4Header.capableOfMarks : 0, fragment: 0x4000)
             var segment = frame._mutatingExtracting(Self.headersLength..<frame.byteCount)
             fill(&segment)
             // The pseudo-header (RFC 9293 §3.1), which for the card's sake is not complemented.

@@ -13,9 +13,11 @@ public enum SegmentResult {
 public protocol SegmentOutput: ~Copyable {
     /// Sends one TCP segment of `length` octets (TCP header included), written in place by `fill`
     /// with the checksum field zero. The implementer adds the checksum (or asks the device for it),
-    /// the IP header and the frame.
+    /// the IP header and the frame. `marks`: routers may mark the packet instead of dropping it,
+    /// ECT(0) of RFC 3168 §5.
     mutating func sendSegment(
-        from: IPAddress, to: IPAddress, length: Int, fill: (inout MutableRawSpan) -> Void
+        from: IPAddress, to: IPAddress, length: Int, marks: Bool,
+        fill: (inout MutableRawSpan) -> Void
     ) -> SegmentResult
 
     /// Sends a segment that is there as a whole, but for its checksum: what is not data, and what
@@ -33,7 +35,8 @@ extension SegmentOutput where Self: ~Copyable {
     public mutating func sendSegment(
         from: IPAddress, to: IPAddress, _ segment: RawSpan
     ) -> Bool {
-        sendSegment(from: from, to: to, length: segment.byteCount) { $0.copy(segment, to: 0) }
-            == .sent
+        sendSegment(from: from, to: to, length: segment.byteCount, marks: false) {
+            $0.copy(segment, to: 0)
+        } == .sent
     }
 }

@@ -4,8 +4,8 @@
 // control block's TCPReceive → TCPAcknowledge/TCPRecovery/TCPRack → TCPSend. Beside RFC 9293:
 // RFC 6298 (retransmission), 9438, 9406, 5681, 6928 (congestion), 8985, 6675, 2018, 6582, 3042
 // (loss), 3522, 4015 (needless retransmissions), 7323 (window scale, timestamps), 5961 (blind
-// attacks), 6528, 6056, 4987 (numbers, ports, floods), 1337, 6191 (TIME-WAIT).
-// Not here yet: ECN, fast open, segmentation offload.
+// attacks), 6528, 6056, 4987 (numbers, ports, floods), 1337, 6191 (TIME-WAIT), 3168 (ECN).
+// Not here yet: fast open, segmentation offload.
 
 /// The Transmission Control Protocol (RFC 9293). It does no I/O and has no clock.
 public struct TCP: ~Copyable {
@@ -42,10 +42,11 @@ public struct TCP: ~Copyable {
     // MARK: Segments and time
 
     /// Takes one received segment whose IP header and TCP checksum have been verified.
-    /// Anything may be in it; what is wrong is dropped or answered by the rules.
+    /// Anything may be in it; what is wrong is dropped or answered by the rules. `isMarked`: its
+    /// packet met congestion (CE of RFC 3168 §5).
     @_optimize(speed)
     public mutating func receive(
-        _ segment: RawSpan, from: IPAddress, to: IPAddress, now: Instant,
+        _ segment: RawSpan, from: IPAddress, to: IPAddress, isMarked: Bool = false, now: Instant,
         output: inout some SegmentOutput & ~Copyable
     ) {
         context.latest = now
@@ -59,7 +60,8 @@ public struct TCP: ~Copyable {
             remotePort: segment.number16(at: 0))
         let hash = tuple.hash(key: secret)
         let found = find(tuple, hash)
-        if case .connection(let index) = found,
+        context.isMarked = isMarked
+        if !isMarked, case .connection(let index) = found,
             connections[index].receivePredicted(segment, &context, now: now, output: &output)
         {
             return

@@ -54,6 +54,8 @@ public struct TCPConfiguration: Sendable {
 
     /// Timestamps are offered, and used with peers that offer them (RFC 7323).
     public var timestamps = true
+    /// Routers may mark packets instead of dropping them, with peers that heed it (RFC 3168).
+    public var congestionNotification = true
     /// Options of connections that nobody has set any for.
     public var options = TCPOptions()
 

@@ -69,6 +69,12 @@ struct TCPConnectionFlags: OptionSet {
     static var reorders: TCPConnectionFlags { bit(25) }
     /// The first answer to a retransmission may tell that it was needless (RFC 3522).
     static var mayUndo: TCPConnectionFlags { bit(26) }
+    /// Both sides heed marks of routers (RFC 3168).
+    static var heedsMarks: TCPConnectionFlags { bit(27) }
+    /// A marked packet came: every segment says so, until the peer has reduced its window.
+    static var echoesMark: TCPConnectionFlags { bit(28) }
+    /// The next new octets say that the window was reduced.
+    static var tellsReduction: TCPConnectionFlags { bit(29) }
 
     @inline(__always)
     func contains(_ other: TCPConnectionFlags) -> Bool { rawValue & other.rawValue != 0 }
@@ -149,6 +155,8 @@ struct TCPControlBlock: ~Copyable {
     /// and SND.NXT when they last became more.
     var lateness: UInt8 = 1
     var latenessRound: SequenceNumber
+    /// SND.NXT when the window was last reduced for a mark: once in a round trip is enough.
+    var markedAt: SequenceNumber
     /// SND.NXT when a tail loss probe went out.
     var probeEnd: SequenceNumber
     /// Ranges beyond SND.UNA that the peer has (the SACK scoreboard).
@@ -195,6 +203,7 @@ struct TCPControlBlock: ~Copyable {
         rackEnd = iss
         latenessRound = iss
         probeEnd = iss
+        markedAt = iss
         roundEnd = iss
         receiveLimit = min(configuration.initialReceiveBuffer, configuration.maximumReceiveBuffer)
         roundTrip = TCPRoundTrip(initial: configuration.initialRetransmissionNanoseconds)

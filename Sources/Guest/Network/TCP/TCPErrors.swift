@@ -51,6 +51,16 @@ extension TCPControlBlock {
         sendFlightAgain(&context, now: now, output: &output)
     }
 
+    /// Timeouts follow each other: perhaps only long segments vanish, and the router that drops
+    /// them says nothing. Shorter ones are tried, first those that nearly every path takes, then
+    /// those that every path has to (RFC 4821 §7.7, RFC 8899 §4.2).
+    @inline(never)
+    mutating func suspectBlackHole() {
+        let length = mss > 1_220 ? 1_220 : attempts > 4 ? 536 : mss
+        // The path of segments that are shorter anyway is not what fails.
+        if inFlight >= length { mss = min(mss, length) }
+    }
+
     /// Why the connection ends when retransmissions run out: the network may have told, and then
     /// nothing arrived since.
     var timeoutFailure: TCPFailure {

@@ -9,6 +9,9 @@ struct TCPSynOptions: Equatable, Sendable {
     var sackPermitted = false
     /// nil: no timestamps.
     var timestamps: TCPTimestamps?
+    /// Marks of routers are heeded: no option, but agreed on in the same way, by the bits ECE and
+    /// CWR of the SYN and ECE of its answer (RFC 3168 §6.1.1).
+    var heedsMarks = false
 
     init() {}
 
@@ -26,6 +29,9 @@ struct TCPSynOptions: Equatable, Sendable {
         }
         sackPermitted = segment.option(4, headerLength: headerLength) > 0
         timestamps = TCPTimestamps(segment, headerLength: headerLength)
+        // Of an answer ECE alone: some peers reflect both bits without knowing them.
+        let bits = segment.octet(at: 13)
+        heedsMarks = bits & 0xC0 == (bits & TCPFlags.ack.rawValue == 0 ? 0xC0 : 0x40)
     }
 
     /// Octets that `write` writes: a multiple of four.

@@ -259,7 +259,8 @@ extension TCP {
         let window = min(configuration.initialReceiveBuffer, 0xFFFF)
         let header = TCPHeader(
             from: tuple.localPort, to: tuple.remotePort, sequence: sequence,
-            acknowledgment: acknowledgment, flags: [.syn, .ack],
+            acknowledgment: acknowledgment,
+            flags: options.heedsMarks && offered.heedsMarks ? [.syn, .ack, .ece] : [.syn, .ack],
             window: UInt16(truncatingIfNeeded: window),
             length: TCPHeader.minimumLength &+ options.length)
         _ = header.send(tuple, options, output: &output)

@@ -10,6 +10,7 @@ extension TCPControlBlock {
             truncatingIfNeeded: min(max(maximumSegment &- TCPHeader.minimumLength, 64), 65_495))
         options.windowShift = context.windowShift
         options.sackPermitted = true
+        options.heedsMarks = context.configuration.congestionNotification
         if context.configuration.timestamps {
             options.timestamps = TCPTimestamps(value: 0, echo: 0)
         }
@@ -27,6 +28,7 @@ extension TCPControlBlock {
             receiveShift = own
         }
         if offered.sackPermitted, answer.sackPermitted { flags.insert(.sackPermitted) }
+        if offered.heedsMarks, answer.heedsMarks { flags.insert(.heedsMarks) }
         if offered.timestamps != nil, let stamps = answer.timestamps {
             flags.insert(.timestamps)
             timestampRecent = stamps.value
@@ -51,10 +53,16 @@ extension TCPControlBlock {
         options.timestamps?.echo = timestampRecent
         let window = min(receiveLimit, 0xFFFF)  // never scaled in a SYN (RFC 7323 §2.2)
         if state == .synReceived { rcvEdge = SequenceNumber.later(rcvEdge, rcvNxt + window) }
+        var bits: TCPFlags = .syn
+        if state == .synReceived {
+            bits = flags.contains(.heedsMarks) ? [.syn, .ack, .ece] : [.syn, .ack]
+        } else if options.heedsMarks, attempts == 0 {
+            // Some networks drop such a SYN: the next one asks for nothing (RFC 3168 §6.1.1.1).
+            bits = [.syn, .ece, .cwr]
+        }
         let header = TCPHeader(
             from: tuple.localPort, to: tuple.remotePort, sequence: iss,
-            acknowledgment: state == .synReceived ? rcvNxt : SequenceNumber(0),
-            flags: state == .synReceived ? [.syn, .ack] : .syn,
+            acknowledgment: state == .synReceived ? rcvNxt : SequenceNumber(0), flags: bits,
             window: UInt16(truncatingIfNeeded: window),
             length: TCPHeader.minimumLength &+ options.length)
         let sent = header.send(tuple, options, output: &output)

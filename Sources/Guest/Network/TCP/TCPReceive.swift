@@ -146,6 +146,9 @@ extension TCPControlBlock {
         // RFC 7323 §4.3: only what begins where we said that we are. Not before the numbers held:
         // who sets it too high would have all that follows dropped.
         if let stamps, header.sequence <= lastAckSent { timestampRecent = stamps.value }
+        if flags.contains(.heedsMarks) {
+            heedMarks(bits, hasData: payload.byteCount > 0, &context)
+        }
         processAcknowledgment(
             segment, header, sequence: sequence, payload: payload.byteCount, &context, now: now)
         advanceState(&context, now: now)

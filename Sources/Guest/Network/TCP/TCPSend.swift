@@ -24,7 +24,7 @@ extension TCPControlBlock {
         let count = sendRing.count
         return sndNxt == sndUna && count > 0 && count <= mss && count <= sndWnd
             && count <= congestion.window && state == .established && recovery == .none
-            && !flags.contains(.finQueued)
+            && !flags.contains([.finQueued, .tellsReduction])
             // After a longer silence the congestion window shrinks first.
             && now.since(lastSentAt) <= context.configuration.minimumRetransmissionNanoseconds
     }
@@ -86,6 +86,7 @@ extension TCPControlBlock {
             else { return }
             var bits: TCPFlags = isLast && length > 0 ? [.ack, .psh] : .ack
             if sendsFin { bits.insert(.fin) }
+            if flags.contains(.tellsReduction), length > 0 { bits.insert(.cwr) }
             guard
                 emit(
                     bits, at: sndNxt, offset: offset, length: length, sackRanges: 0, &context,
@@ -95,7 +96,7 @@ extension TCPControlBlock {
             if sendsFin { flags.insert(.finSent) }
             sndNxt += span
             pipe &+= span
-            flags.remove(.probed)
+            flags.remove(length > 0 ? [.probed, .tellsReduction] : .probed)
             sentTimes.add(
                 sndNxt, TCPSentTimes.clock(now), step: congestion.window >> 3, first: sndUna)
             if isLast, !flags.contains(.finQueued) { return }
@@ -116,11 +117,16 @@ extension TCPControlBlock {
         var headerLength = TCPHeader.minimumLength &+ (sackRanges == 0 ? 0 : 4 &+ 8 &* sackRanges)
         if flags.contains(.timestamps) { headerLength &+= TCPTimestamps.length }
         let stamp = timestamp(now)
+        var bits = bits
+        if flags.contains(.echoesMark) { bits.insert(.ece) }
+        // RFC 3168 §6.1.4 to §6.1.6: new octets only, no probe of a closed window.
+        let marks =
+            flags.contains(.heedsMarks) && length > 0 && sequence == sndNxt && sndWnd > 0
         let header = TCPHeader(
             from: tuple.localPort, to: tuple.remotePort, sequence: sequence,
             acknowledgment: rcvNxt, flags: bits, window: advertise(context), length: headerLength)
         let result = output.sendSegment(
-            from: tuple.local, to: tuple.remote, length: headerLength &+ length
+            from: tuple.local, to: tuple.remote, length: headerLength &+ length, marks: marks
         ) { segment in
             header.write(into: &segment)
             writeOptions(stamp, sackRanges, into: &segment)
