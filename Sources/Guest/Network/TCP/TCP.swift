@@ -293,6 +293,7 @@ public struct TCP: ~Copyable {
 
     /// RFC 6528 §3: a clock of about four microseconds, and a keyed hash of the connection. From the
     /// same hash comes what its timestamps are ahead of the clock (RFC 7323 §5.4).
+    @inline(never)
     func initialNumbers(
         _ tuple: TCPTuple, _ now: Instant
     ) -> (sequence: SequenceNumber, timestampOffset: UInt32) {

@@ -91,7 +91,8 @@ extension TCP {
     /// Octets that `send` would take now.
     public func sendRoom(_ id: TCPConnectionID) -> Int {
         guard let index = live(id), connections[checked: index].takesOctets else { return 0 }
-        return max(configuration.maximumSendBuffer - connections[checked: index].sendRing.count, 0)
+        let limit = connections[checked: index].sendLimit(context)
+        return max(limit - connections[checked: index].sendRing.count, 0)
     }
 
     /// Ends this side's stream: a FIN follows what was sent. Receiving goes on.
@@ -163,11 +164,19 @@ extension TCPControlBlock {
         }
     }
 
+    /// Octets that the send ring may hold now.
+    @inline(__always)
+    func sendLimit(_ context: borrowing TCPContext) -> Int {
+        min(
+            max(2 &* congestion.window, context.configuration.initialSendBuffer),
+            context.configuration.maximumSendBuffer)
+    }
+
     /// Copies what fits into the send ring.
     @inline(__always)
     mutating func enqueue(_ bytes: RawSpan, _ context: inout TCPContext) -> Int {
         guard takesOctets else { return 0 }
-        let room = max(context.configuration.maximumSendBuffer &- sendRing.count, 0)
+        let room = max(sendLimit(context) &- sendRing.count, 0)
         var count = min(bytes.byteCount, room)
         if !sendRing.reserve(
             sendRing.count &+ count, ceiling: context.sendCeiling, from: &context.pool)
