@@ -17,7 +17,8 @@ struct CollectingOutput: SegmentOutput, ~Copyable {
     var maximum = 1_480
 
     mutating func sendSegment(
-        from: IPAddress, to: IPAddress, length: Int, fill: (inout MutableRawSpan) -> Void
+        from: IPAddress, to: IPAddress, length: Int, segmentSize: Int,
+        fill: (inout MutableRawSpan) -> Void
     ) -> SegmentResult {
         guard room > 0 else { return .busy }
         room -= 1

@@ -79,13 +79,16 @@ extension TCPControlBlock {
             let unsent = sendRing.count &- offset
             let peerRoom = sndWnd &- offset
             let room = max(min(peerRoom, congestion.window &- pipe), 0)
-            let length = min(min(unsent, mss), room)
+            var length = min(min(unsent, mss), room)
+            if length == mss, recovery == .none {
+                length = burst(min(unsent, room), most: output.longestBurst(to: tuple.remote))
+            }
             let isLast = length == unsent
             let sendsFin = isLast && flags.contains(.finQueued) && peerRoom > length
             guard length > 0 || sendsFin else { return }
             // The sender's side of silly window avoidance, and Nagle (RFC 9293 §3.8.6.2.1, §3.7.4).
             guard
-                length == mss || sendsFin || (isLast && (flags.contains(.noDelay) || offset == 0))
+                length >= mss || sendsFin || (isLast && (flags.contains(.noDelay) || offset == 0))
                     || (length > 0 && length >= maximumWindow >> 1)
             else { return }
             var bits: TCPFlags = isLast && length > 0 ? [.ack, .psh] : .ack
@@ -109,6 +112,15 @@ extension TCPControlBlock {
         }
     }
 
+    /// Octets to send at once: `available`, in whole segments, if what is below TCP cuts them.
+    ///
+    /// - Parameter most: octets of TCP header and payload that it cuts.
+    @inline(__always)
+    private func burst(_ available: Int, most: Int) -> Int {
+        let bound = min(available, most &- TCPHeader.longest)
+        return bound >= 2 &* mss ? bound &- bound % mss : mss
+    }
+
     /// Sends one segment: `length` octets of the send ring, or `sackRanges` blocks of the SACK
     /// option, or neither. With it goes the acknowledgement.
     ///
@@ -125,7 +137,8 @@ extension TCPControlBlock {
             from: tuple.localPort, to: tuple.remotePort, sequence: sequence,
             acknowledgment: rcvNxt, flags: bits, window: advertise(context), length: headerLength)
         let result = output.sendSegment(
-            from: tuple.local, to: tuple.remote, length: headerLength &+ length
+            from: tuple.local, to: tuple.remote, length: headerLength &+ length,
+            segmentSize: length > mss ? mss : 0
         ) { segment in
             header.write(into: &segment)
             if sackRanges > 0 { writeSack(sackRanges, into: &segment) }
