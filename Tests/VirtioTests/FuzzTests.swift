@@ -11,7 +11,8 @@ import Testing
     private static var allFeatures: VirtioFeatures {
         [
             .eventIndex, .networkAddress, .networkMergeableBuffers, .networkGuestChecksum,
-            .networkChecksum, .networkMTU, .networkStatus,
+            .networkChecksum, .networkMTU, .networkStatus, .networkGuestSegmentation,
+            .networkHostSegmentation,
         ]
     }
 

@@ -18,7 +18,7 @@ enum VirtioFuzzing: FuzzTarget {
 
     private static let features: [VirtioFeatures] = [
         .eventIndex, .networkAddress, .networkMergeableBuffers, .networkGuestChecksum,
-        .networkChecksum, .networkMTU, .networkStatus,
+        .networkChecksum, .networkMTU, .networkHostSegmentation, .networkGuestSegmentation,
     ]
 
     /// The first octet chooses features; then each three are an action and two numbers.

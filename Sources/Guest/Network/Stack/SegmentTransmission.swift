@@ -13,7 +13,7 @@ extension NetworkInterface: SegmentOutput where Device: ~Copyable {
     /// is one function. Hence the other way for all that is unusual.
     @inline(__always)
     public mutating func sendSegment(
-        from: IPAddress, to: IPAddress, length: Int, segmentSize: Int,
+        from: IPAddress, to: IPAddress, length: Int, segmentSize: Int, marks: Bool,
         fill: (inout MutableRawSpan) -> Void
     ) -> SegmentResult {
         guard let source = from.v4, let destination = to.v4,
@@ -29,7 +29,7 @@ extension NetworkInterface: SegmentOutput where Device: ~Copyable {
         }
         return transmitSegment(
             from: source, to: destination, hardware: hardware, length: length,
-            segmentSize: segmentSize, fill)
+            segmentSize: segmentSize, marks, fill)
             ? .sent : .busy
     }
 
@@ -68,7 +68,7 @@ extension NetworkInterface: SegmentOutput where Device: ~Copyable {
 
     @inline(__always) private mutating func transmitSegment(
         from source: IPv4Address, to destination: IPv4Address, hardware: UInt64, length: Int,
-        segmentSize: Int, _ fill: (inout MutableRawSpan) -> Void
+        segmentSize: Int, _ marks: Bool, _ fill: (inout MutableRawSpan) -> Void
     ) -> Bool {
         let own = hardwareAddress
         let offloads = offloadsChecksum
@@ -87,7 +87,8 @@ extension NetworkInterface: SegmentOutput where Device: ~Copyable {
             // (RFC 6864 §4.1).
             IPv4Header.write(
                 into: &frame, at: Ethernet.headerLength, totalLength: IPv4Header.length &+ length,
-                protocolNumber: IPProtocol.tcp, from: source, to: destination, fragment: 0x4000)
+                protocolNumber: IPProtocol.tcp, from: source, to: destination,
+                service: marks ? IPv4Header.capableOfMarks : 0, fragment: 0x4000)
             var segment = frame._mutatingExtracting(Self.headersLength..<frame.byteCount)
             fill(&segment)
             // The pseudo-header (RFC 9293 §3.1), which for the card's sake is not complemented.

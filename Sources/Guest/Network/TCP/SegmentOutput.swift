@@ -15,10 +15,12 @@ public protocol SegmentOutput: ~Copyable {
     /// with the checksum field zero. The implementer adds the checksum (or asks the device for it),
     /// the IP header and the frame.
     ///
-    /// - Parameter segmentSize: if not 0, the segment is longer than one packet, and is to be cut into
-    ///   segments of so much payload: only up to `longestBurst`.
+    /// - Parameters:
+    ///   - segmentSize: if not 0, the segment is longer than one packet, and is to be cut into
+    ///     segments of so much payload: only up to `longestBurst`.
+    ///   - marks: routers may mark the packet instead of dropping it, ECT(0) of RFC 3168 §5.
     mutating func sendSegment(
-        from: IPAddress, to: IPAddress, length: Int, segmentSize: Int,
+        from: IPAddress, to: IPAddress, length: Int, segmentSize: Int, marks: Bool,
         fill: (inout MutableRawSpan) -> Void
     ) -> SegmentResult
 
@@ -41,7 +43,7 @@ extension SegmentOutput where Self: ~Copyable {
     public mutating func sendSegment(
         from: IPAddress, to: IPAddress, _ segment: RawSpan
     ) -> Bool {
-        sendSegment(from: from, to: to, length: segment.byteCount, segmentSize: 0) {
+        sendSegment(from: from, to: to, length: segment.byteCount, segmentSize: 0, marks: false) {
             $0.copy(segment, to: 0)
         } == .sent
     }

@@ -1,6 +1,6 @@
 // The TCP header on the wire: parsing and writing (RFC 9293 §3.1).
 
-/// The control bits. ECN's two are carried, and not used yet (RFC 3168).
+/// The control bits.
 struct TCPFlags: OptionSet, Sendable {
     let rawValue: UInt8
 
@@ -10,6 +10,10 @@ struct TCPFlags: OptionSet, Sendable {
     static var psh: TCPFlags { TCPFlags(rawValue: 0x08) }
     static var ack: TCPFlags { TCPFlags(rawValue: 0x10) }
     static var urg: TCPFlags { TCPFlags(rawValue: 0x20) }
+    /// "A packet came marked" (ECN-Echo, RFC 3168 §6.1).
+    static var ece: TCPFlags { TCPFlags(rawValue: 0x40) }
+    /// "The window was reduced" (RFC 3168 §6.1).
+    static var cwr: TCPFlags { TCPFlags(rawValue: 0x80) }
 
     @inline(__always)
     init(rawValue: UInt8) {
