@@ -39,10 +39,13 @@ struct KVM {
         swiftlet_run_want_registers(run)
     }
 
-    /// Gives the machine memory.
-    func addMemory(slot: UInt32, _ memory: GuestMemory) throws(MonitorError) {
+    /// Gives the machine memory. Of what the guest may only read, each write leaves the machine.
+    func addMemory(
+        slot: UInt32, _ memory: GuestMemory, isReadOnly: Bool = false
+    ) throws(MonitorError) {
         var region = kvm_userspace_memory_region()
         region.slot = slot
+        region.flags = isReadOnly ? UInt32(KVM_MEM_READONLY) : 0
         region.guest_phys_addr = memory.range.lowerBound
         region.memory_size = memory.range.upperBound - memory.range.lowerBound
         region.userspace_addr = UInt64(UInt(bitPattern: memory.base))
