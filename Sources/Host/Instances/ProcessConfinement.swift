@@ -66,6 +66,18 @@ public struct ProcessConfinement: Equatable, Encodable, Sendable {
         }
     }
 
+    /// Processes that this one has started and that run still (proc_pid_task_children(5)), by name.
+    public static func children(of process: Int32) -> [(process: Int32, name: String)] {
+        let list = FilePath("/proc/\(process)/task/\(process)/children")
+        guard let octets = try? FileSystem.read(list) else { return [] }
+        return String(decoding: octets, as: UTF8.self).split(separator: " ").compactMap { word in
+            guard let child = Int32(word),
+                let name = try? FileSystem.read(FilePath("/proc/\(child)/comm"))
+            else { return nil }
+            return (child, String(decoding: name.prefix { $0 != 0x0A }, as: UTF8.self))
+        }
+    }
+
     /// Reads the text of /proc/PID/status; what it does not have is as if nothing were in force.
     init(status: String) {
         var fields: [Substring: [Substring]] = [:]

@@ -37,7 +37,7 @@ struct Machine {
     private let memory: GuestMemory
     private let supervisor: GuestMemory
     private var devices: Devices
-    private let statistics = StatisticsPage()
+    private let statistics: StatisticsPage
 
     init(_ settings: MachineSettings) throws(MonitorError) {
         let image = try ImageFile(path: settings.image)
@@ -47,6 +47,8 @@ struct Machine {
         memory.deviceRange = layout.heap
         try image.load(into: memory, delta: layout.imageDelta)
         devices = Devices(network: try Self.makeNetwork(settings))
+        // Not before, as the network's process would have it too.
+        statistics = StatisticsPage()
         try StartInfo.write(
             to: memory, layout: layout,
             commandLine: Array((settings.commandLine + devices.commandLineWords).utf8))

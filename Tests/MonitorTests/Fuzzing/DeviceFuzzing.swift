@@ -11,7 +11,9 @@ import SwiftletTestSupport
 enum DeviceFuzzing: FuzzTarget {
     static let name = "monitor-devices"
     /// Each action is an octet, and the octets that it takes.
-    static let seeds: [[UInt8]] = [
+    static let seeds: [[UInt8]] = scripts + edges
+
+    private static let scripts: [[UInt8]] = [
         // Network card, eight descriptors; a receive buffer; a frame; a turn.
         [1, 1, 3, 0] + [2, 0, 0, 2, 4, 2, 0] + [3, 0, 0] + [6, 60, 0] + [7],
         // A frame to send in two segments.
@@ -24,6 +26,26 @@ enum DeviceFuzzing: FuzzTarget {
         // Half a frame, the rest later, a length that is none.
         [1, 1, 3, 0] + [2, 0, 0, 2, 4, 2, 0] + [3, 0, 0] + [6, 40, 1, 7, 6, 40, 2, 7, 6, 0, 3, 7],
     ]
+
+    /// One buffer at each address of `describe` with each of its lengths, for both devices, to be
+    /// read and to be written; a chain of one descriptor and one that goes round.
+    private static let edges: [[UInt8]] = {
+        var edges: [[UInt8]] = []
+        for device in [0, 1] as [UInt8] {
+            for flags in [0, 1, 2, 3] as [UInt8] {
+                for place in 0..<13 as Range<UInt8> {
+                    for length in 0..<12 as Range<UInt8> {
+                        // The card receives with its first queue and sends with its second.
+                        let queue = device == 1 && flags & 2 == 0 ? 1 : 0 as UInt8
+                        edges.append(
+                            [1, device, 3, 0] + [2, queue, 0, place, length, flags, 0]
+                                + [3, queue, 0] + [6, 40, 0] + [7])
+                    }
+                }
+            }
+        }
+        return edges
+    }()
 
     private static let guarded = GuardedMemory(imageIsReadable: false)
     private static let devices = [MachineLayout.deviceAddress(0), MachineLayout.deviceAddress(1)]
