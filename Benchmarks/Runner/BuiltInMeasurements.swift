@@ -224,16 +224,11 @@ extension Bench {
         for _ in 0..<(quick ? 1 : 3) {
             var words = network.enter
             if let pins = Self.pins { words += ["taskset", "-c", "\(pins.machine)"] }
-            let process = try Command.process(
-                words + ["setpriv", "--pdeathsig", "KILL"] + command)
-            process.standardOutput = FileHandle.nullDevice
-            process.standardError = FileHandle.nullDevice
-            do { try process.run() } catch { throw NotMeasured("\(error)") }
-            let identifier = process.processIdentifier
+            let process = try LongRunning(words + ["setpriv", "--pdeathsig", "KILL"] + command)
+            let identifier = process.identifier
             let cleanup = Cleanup.add { kill(identifier, SIGKILL) }
             defer {
-                kill(identifier, SIGKILL)
-                process.waitUntilExit()
+                process.stop()
                 Cleanup.remove(cleanup)
             }
             let load = HTTPLoad(

@@ -13,7 +13,7 @@ enum Confinement {
     ///   no call that could name one; should there be a hole in it, this stands behind it.
     /// - Closed descriptors: all but standard output and error, and those that are kept. The virtual
     ///   machine and its memory live as long as its processor.
-    /// - Limits: no new descriptor, no process, no core file with the guest's memory in it.
+    /// - Limits: no new descriptor, no core file with the guest's memory in it.
     /// - System calls: those of swiftlet_filter_calls.
     ///
     /// - Parameters:
@@ -34,9 +34,9 @@ enum Confinement {
         guard dup2(STDERR_FILENO, STDIN_FILENO) == STDIN_FILENO else {
             throw .system("cannot close standard input")
         }
-        for (resource, limit) in [
-            (RLIMIT_NOFILE, rlim_t(1)), (RLIMIT_CORE, rlim_t(0)), (__RLIMIT_NPROC, rlim_t(0)),
-        ] {
+        // None of RLIMIT_NPROC: KVM makes a thread of its own for a machine at its first entry, which
+        // counts. Processes are the filter's to refuse.
+        for (resource, limit) in [(RLIMIT_NOFILE, rlim_t(1)), (RLIMIT_CORE, rlim_t(0))] {
             var bound = rlimit(rlim_cur: limit, rlim_max: limit)
             guard setrlimit(__rlimit_resource_t(resource.rawValue), &bound) == 0 else {
                 throw .system("cannot set limits")

@@ -126,9 +126,7 @@ struct KVM {
     /// Runs the guest until it leaves; false if a signal came first.
     func enter() throws(MonitorError) -> Bool {
         if swiftlet_ioctl(processor, swiftlet_kvm_run, 0) == 0 { return true }
-        guard errno == EINTR || errno == EAGAIN else {
-            throw .system("KVM could not run the guest")
-        }
+        guard errno == EINTR else { throw .system("KVM could not run the guest") }
         return false
     }
 
