@@ -6,6 +6,14 @@
 import CSwiftletKVM
 import Glibc
 
+/// Frames that a card has passed on, without their virtio headers.
+struct NetworkTraffic: Equatable {
+    var receivedFrames: UInt64 = 0
+    var receivedOctets: UInt64 = 0
+    var sentFrames: UInt64 = 0
+    var sentOctets: UInt64 = 0
+}
+
 /// A network card.
 struct NetworkDevice {
     private enum Feature {
@@ -32,6 +40,7 @@ struct NetworkDevice {
     private let vectors = UnsafeMutablePointer<iovec>.allocate(
         capacity: DeviceQueue.longestChain + 1)
     private let header = UnsafeMutableRawPointer.allocate(byteCount: headerSize, alignment: 4)
+    private(set) var traffic = NetworkTraffic()
     private var isStarted = false
 
     /// - Parameters:
@@ -44,6 +53,12 @@ struct NetworkDevice {
                 | (link.offloadsChecksums ? Feature.checksum | Feature.guestChecksum : 0),
             configuration: address + [1, 0], queueSizes: [Self.queueSize, Self.queueSize])
         self.link = link
+    }
+
+    /// Gives back what the card allocated; it may not be used afterwards. A machine's lives to the end.
+    func release() {
+        vectors.deallocate()
+        header.deallocate()
     }
 
     /// Whether a frame that arrives could be handed over.
@@ -90,6 +105,8 @@ struct NetworkDevice {
                 splitHeader(chain.readableCount)
                 checkHeader()
                 link.send(vectors, count: chain.readableCount + 1)
+                traffic.sentFrames += 1
+                traffic.sentOctets += UInt64(length)
             }
             registers.queues[Self.transmitQueue].use(chain, written: 0, memory)
         }
@@ -138,6 +155,8 @@ struct NetworkDevice {
                 registers.queues[Self.receiveQueue].putBack()
                 return
             }
+            traffic.receivedFrames += 1
+            traffic.receivedOctets += UInt64(length - Self.headerSize)
             setBufferCount(chain.writableCount)
             registers.queues[Self.receiveQueue].use(chain, written: length, memory)
         }
