@@ -58,7 +58,8 @@ SWIFTLET_INLINE int swiftlet_set_system_call_entry(int processor, uint64_t addre
 // Attaches to the tap `name` (at most 15 octets), with a header of so many octets before each frame.
 int swiftlet_tun_attach(int file, const char *name, int header_size);
 // Whether frames may come whose checksum the receiver is to compute.
-int swiftlet_tun_offload_checksums(int file, int wanted);
+// Whether TCP segments over IPv4 may come that are longer than a packet.
+int swiftlet_tun_set_offload(int file, int checksums, int segments);
 
 // getrandom(2), not declared by the headers that Swift imports.
 SWIFTLET_INLINE long swiftlet_get_random(void *target, size_t count) {
