@@ -24,13 +24,13 @@ public struct VirtioNetwork: ~Copyable {
         guard transport.deviceType == .network else {
             throw VirtioError(.absent, "not a network device")
         }
-        let features = try transport.negotiate(
-            required: [],
-            wanted: [
-                .eventIndex, .networkChecksum, .networkGuestChecksum, .networkMTU,
-                .networkAddress, .networkMergeableBuffers, .networkStatus,
-                .networkGuestSegmentation, .networkHostSegmentation,
-            ])
+        var wanted: VirtioFeatures = [
+            .eventIndex, .networkChecksum, .networkGuestChecksum, .networkMTU, .networkAddress,
+            .networkMergeableBuffers, .networkStatus, .networkHostSegmentation,
+        ]
+        // A segment of 64 KiB fills 33 buffers: it must not be half of them all.
+        if parameters.receiveBuffers >= 64 { wanted.formUnion(.networkGuestSegmentation) }
+        let features = try transport.negotiate(required: [], wanted: wanted)
         do throws(VirtioError) {
             let configuration = try Configuration(transport, features: features)
             let receiver = try NetworkReceiver(

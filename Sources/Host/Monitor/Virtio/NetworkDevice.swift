@@ -74,7 +74,16 @@ struct NetworkDevice {
     /// Whether a frame that arrives could be handed over.
     func hasReceiveBuffers(_ memory: GuestMemory) -> Bool {
         registers.isRunning
-            && ((try? registers.queues[Self.receiveQueue].pendingCount(memory)) ?? 0) > 0
+            && ((try? registers.queues[Self.receiveQueue].pendingCount(memory)) ?? 0)
+                >= buffersForFrame
+    }
+
+    /// Buffers that must be offered before a frame is asked for: a link gives it whole or cuts it, and
+    /// says nothing of its length before. A driver that offers fewer in all gets the short ones.
+    private var buffersForFrame: UInt16 {
+        let features = registers.features & (Feature.guestSegmentation | Feature.mergeableBuffers)
+        guard features == Feature.guestSegmentation | Feature.mergeableBuffers else { return 1 }
+        return min(registers.queues[Self.receiveQueue].size, 64)
     }
 
     /// Sends what the driver offers, and fills its buffers with what has arrived. True if the
@@ -210,7 +219,7 @@ struct NetworkDevice {
                 ahead.append(chain)
                 try check(chain)
             }
-            guard ahead.count > 0 else { return }
+            guard ahead.count + Int(budget) >= Int(buffersForFrame) else { return }
             let length = link.receive(ahead.front, count: ahead.vectorCount)
             guard length > Self.headerSize else { return }
             count(length)
