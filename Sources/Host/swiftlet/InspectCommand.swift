@@ -1,21 +1,34 @@
-// `swiftlet inspect`: what is in an image.
+// `swiftlet inspect`: what is in an image, or what confines an instance.
 
 import ArgumentParser
 import SwiftletBuild
+import SwiftletInstances
 import SystemPackage
 
 struct InspectCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "inspect", abstract: "Shows what is in an image, and how large it is.")
+        commandName: "inspect",
+        abstract: "Shows what is in an image and how large it is, or what confines an instance.")
 
-    @Argument(help: "The image.")
-    var image: String
+    @Argument(help: "The image's file, or the instance's name.", completion: .instances)
+    var subject: String
 
     @Flag(help: "Print JSON instead of text.")
     var json = false
 
     func run() async throws {
-        let inspection = Inspection(try Image(FilePath(image)))
+        // A file is meant before an instance is; `./NAME` never is an instance.
+        if FileSystem.status(FilePath(subject)) == nil, !subject.contains("/") {
+            let store = try InstanceStore.standard()
+            guard try store.has(subject) else {
+                throw ToolError(
+                    "there is no image and no instance '\(subject)'",
+                    hint: "`swiftlet ps` lists instances; `swiftlet build` makes images.")
+            }
+            let inspection = try InstanceInspection(store.find(subject))
+            return Terminal.result(json ? JSONText.of(inspection) : inspection.text)
+        }
+        let inspection = Inspection(try Image(FilePath(subject)))
         Terminal.result(json ? inspection.json : inspection.text)
     }
 }

@@ -17,7 +17,7 @@ struct CollectingOutput: SegmentOutput, ~Copyable {
     var maximum = 1_480
 
     mutating func sendSegment(
-        from: IPAddress, to: IPAddress, length: Int, marks: Bool,
+        from: IPAddress, to: IPAddress, length: Int, segmentSize: Int, marks: Bool,
         fill: (inout MutableRawSpan) -> Void
     ) -> SegmentResult {
         guard room > 0 else { return .busy }

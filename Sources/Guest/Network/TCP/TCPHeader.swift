@@ -30,6 +30,8 @@ struct TCPFlags: OptionSet, Sendable {
 struct TCPHeader: Equatable, Sendable {
     /// Octets of a header without options.
     static var minimumLength: Int { 20 }
+    /// Octets of a header with all the options it can have: fifteen words.
+    static var longest: Int { 60 }
 
     var sourcePort: UInt16
     var destinationPort: UInt16
@@ -93,7 +95,6 @@ struct TCPHeader: Equatable, Sendable {
         _ tuple: TCPTuple, _ options: TCPSynOptions = TCPSynOptions(),
         output: inout some SegmentOutput & ~Copyable
     ) -> Bool {
-        // A header has sixty octets at most (RFC 9293 §3.1).
         var storage = InlineArray<60, UInt8>(repeating: 0)
         var octets = storage.mutableSpan
         var segment = octets.mutableBytes

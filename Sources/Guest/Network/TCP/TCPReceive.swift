@@ -66,7 +66,8 @@ extension TCPControlBlock {
         }
         receiveRing.append(payload)
         rcvNxt += length
-        peerSegment = max(peerSegment, min(length, 65_535))
+        // What a card has joined are several segments.
+        peerSegment = max(peerSegment, min(length, mss))
         unacknowledgedReceived &+= length
         if unacknowledgedReceived >= 2 &* peerSegment {
             flags.insert(.ackNow)  // RFC 9293 §3.8.6.3: at least every second full segment
@@ -224,7 +225,7 @@ extension TCPControlBlock {
         else { return }
         receiveRing.write(payload, at: place)
         newestOutOfOrder = start
-        peerSegment = max(peerSegment, min(payload.byteCount, 65_535))
+        peerSegment = max(peerSegment, min(payload.byteCount, mss))
     }
 
     /// A gap was filled: what waited behind it joins the ring.

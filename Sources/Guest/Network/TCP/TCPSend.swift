@@ -76,13 +76,17 @@ extension TCPControlBlock {
             let unsent = sendRing.count &- offset
             let peerRoom = sndWnd &- offset
             let room = max(min(peerRoom, congestion.window &- pipe), 0)
-            let length = min(min(unsent, mss), room)
+            var length = min(min(unsent, mss), room)
+            // CWR belongs on one packet alone (RFC 3168 §6.1.2).
+            if length == mss, recovery == .none, !flags.contains(.tellsReduction) {
+                length = burst(min(unsent, room), most: output.longestBurst(to: tuple.remote))
+            }
             let isLast = length == unsent
             let sendsFin = isLast && flags.contains(.finQueued) && peerRoom > length
             guard length > 0 || sendsFin else { return }
             // The sender's side of silly window avoidance, and Nagle (RFC 9293 §3.8.6.2.1, §3.7.4).
             guard
-                length == mss || sendsFin || (isLast && (flags.contains(.noDelay) || offset == 0))
+                length >= mss || sendsFin || (isLast && (flags.contains(.noDelay) || offset == 0))
                     || (length > 0 && length >= maximumWindow >> 1)
             else { return }
             var bits: TCPFlags = isLast && length > 0 ? [.ack, .psh] : .ack
@@ -102,6 +106,15 @@ extension TCPControlBlock {
                 sndNxt, TCPSentTimes.clock(now), step: congestion.window >> 3, first: sndUna)
             if isLast, !flags.contains(.finQueued) { return }
         }
+    }
+
+    /// Octets to send at once: `available`, in whole segments, if what is below TCP cuts them.
+    ///
+    /// - Parameter most: octets of TCP header and payload that it cuts.
+    @inline(__always)
+    private func burst(_ available: Int, most: Int) -> Int {
+        let bound = min(available, most &- TCPHeader.longest)
+        return bound >= 2 &* mss ? bound &- bound % mss : mss
     }
 
     /// Sends one segment: `length` octets of the send ring, or `sackRanges` blocks of the SACK
@@ -127,7 +140,8 @@ extension TCPControlBlock {
             from: tuple.localPort, to: tuple.remotePort, sequence: sequence,
             acknowledgment: rcvNxt, flags: bits, window: advertise(context), length: headerLength)
         let result = output.sendSegment(
-            from: tuple.local, to: tuple.remote, length: headerLength &+ length, marks: marks
+            from: tuple.local, to: tuple.remote, length: headerLength &+ length,
+            segmentSize: length > mss ? mss : 0, marks: marks
         ) { segment in
             header.write(into: &segment)
             writeOptions(stamp, sackRanges, into: &segment)
