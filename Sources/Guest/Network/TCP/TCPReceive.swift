@@ -113,8 +113,8 @@ extension TCPControlBlock {
         // An octet before: a keepalive, which is answered; or the peer took this side's probe of its
         // closed window and sent one of its own, which has no place in its numbers yet. If both do,
         // only the acknowledgements in such segments get them apart.
-        let isBefore = offset == -1 && length == 0
-        if isBefore, !bits.contains(.rst) { challenge(&context, now) }
+        let isBefore = offset == -1 && length == 0 && !bits.contains(.rst)
+        if isBefore { challenge(&context, now) }
         guard isAcceptable || (window == 0 && offset == 0) || isBefore else {
             guard !bits.contains(.rst) else { return }
             if length > 0 {
