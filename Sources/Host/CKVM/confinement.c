@@ -1,5 +1,5 @@
-// The seccomp filter (Documentation/userspace-api/seccomp_filter.rst): which system calls are left to
-// a monitor whose guest runs. In C, since the kernel's macros for such programs are C's.
+// The seccomp filters (Documentation/userspace-api/seccomp_filter.rst): which system calls are left to
+// a monitor whose guest runs, and to the process of its network. In C, since the kernel's macros for such programs are C's.
 
 #include <asm/unistd.h>
 #include <linux/audit.h>
@@ -10,6 +10,7 @@
 #include <stddef.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -22,6 +23,29 @@
 #define KILL BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS)
 #define SKIP_UNLESS(value, count) BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, value, 0, count)
 #define ALLOW_IF(value) SKIP_UNLESS(value, 1), ALLOW
+
+// What the C library and signals want, at a filter's end. Nothing of it makes code.
+#define LIBRARY_CALLS                                            \
+  ALLOW_IF(__NR_brk),                                            \
+  ALLOW_IF(__NR_munmap),                                         \
+  ALLOW_IF(__NR_mremap),                                         \
+  ALLOW_IF(__NR_madvise),                                        \
+  ALLOW_IF(__NR_futex),                                          \
+  ALLOW_IF(__NR_clock_gettime),                                  \
+  ALLOW_IF(__NR_time),                                           \
+  ALLOW_IF(__NR_rt_sigreturn),                                   \
+  ALLOW_IF(__NR_restart_syscall),                                \
+  SKIP_UNLESS(__NR_mmap, 3),                                     \
+  LOAD_ARGUMENT(2),                                              \
+  BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, PROT_EXEC, 1, 0),         \
+  ALLOW,                                                         \
+  KILL
+
+static int install(struct sock_filter *program, unsigned short length) {
+  struct sock_fprog filter = {length, program};
+  if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) return -1;
+  return (int)syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &filter);
+}
 
 int swiftlet_filter_calls(int processor, int link) {
   struct sock_filter program[] = {
@@ -51,25 +75,42 @@ int swiftlet_filter_calls(int processor, int link) {
       ALLOW_IF(__NR_poll),
       ALLOW_IF(__NR_getrandom),
       ALLOW_IF(__NR_exit_group),
-      // What the C library and signals want. Nothing of it makes code.
-      ALLOW_IF(__NR_brk),
-      ALLOW_IF(__NR_munmap),
-      ALLOW_IF(__NR_mremap),
-      ALLOW_IF(__NR_madvise),
-      ALLOW_IF(__NR_futex),
-      ALLOW_IF(__NR_clock_gettime),
-      ALLOW_IF(__NR_time),
-      ALLOW_IF(__NR_rt_sigreturn),
-      ALLOW_IF(__NR_restart_syscall),
-      SKIP_UNLESS(__NR_mmap, 3),
-      LOAD_ARGUMENT(2),
-      BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, PROT_EXEC, 1, 0),
-      ALLOW,
-      KILL,
+      LIBRARY_CALLS,
   };
-  struct sock_fprog filter = {sizeof(program) / sizeof(program[0]), program};
-  if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) return -1;
-  return (int)syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &filter);
+  return install(program, sizeof(program) / sizeof(program[0]));
+}
+
+int swiftlet_filter_network_calls(void) {
+  struct sock_filter program[] = {
+      LOAD(arch),
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, AUDIT_ARCH_X86_64, 1, 0),
+      KILL,
+      LOAD(nr),
+      // New sockets are of IPv4; none is bound, so no port is opened that was not published.
+      SKIP_UNLESS(__NR_socket, 4),
+      LOAD_ARGUMENT(0),
+      ALLOW_IF(AF_INET),
+      KILL,
+      ALLOW_IF(__NR_epoll_wait),
+      ALLOW_IF(__NR_epoll_pwait),
+      ALLOW_IF(__NR_epoll_ctl),
+      ALLOW_IF(__NR_read),
+      ALLOW_IF(__NR_write),
+      ALLOW_IF(__NR_readv),
+      ALLOW_IF(__NR_writev),
+      ALLOW_IF(__NR_sendto),
+      ALLOW_IF(__NR_recvfrom),
+      ALLOW_IF(__NR_accept4),
+      ALLOW_IF(__NR_connect),
+      ALLOW_IF(__NR_shutdown),
+      ALLOW_IF(__NR_setsockopt),
+      ALLOW_IF(__NR_getsockopt),
+      ALLOW_IF(__NR_close),
+      ALLOW_IF(__NR_getrandom),
+      ALLOW_IF(__NR_exit_group),
+      LIBRARY_CALLS,
+  };
+  return install(program, sizeof(program) / sizeof(program[0]));
 }
 
 int swiftlet_close_range(unsigned first, unsigned last) {
