@@ -99,11 +99,11 @@ public enum Monitors {
     /// built-in one where /dev/kvm opens, QEMU otherwise.
     public static func choose(
         _ name: String, for type: MachineType
-    ) async throws(ToolError) -> MonitorChoice {
+    ) throws(ToolError) -> MonitorChoice {
         try check(name)
         switch name {
         case "builtin":
-            return MonitorChoice(monitor: try await BuiltIn.find(), reason: "asked for")
+            return MonitorChoice(monitor: try BuiltIn.locate(), reason: "asked for")
         case "qemu":
             return MonitorChoice(monitor: QEMU(), reason: "asked for")
         default:
@@ -113,7 +113,7 @@ public enum Monitors {
             }
             do throws(ToolError) {
                 return MonitorChoice(
-                    monitor: try await BuiltIn.find(), reason: "/dev/kvm opens")
+                    monitor: try BuiltIn.locate(), reason: "/dev/kvm opens")
             } catch {
                 return MonitorChoice(monitor: QEMU(), reason: error.message)
             }

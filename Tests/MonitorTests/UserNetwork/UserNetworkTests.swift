@@ -342,7 +342,7 @@ struct UserNetworkTests {
     func brokenLink() throws {
         var ends: [Int32] = [-1, -1]
         socketpair(AF_UNIX, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_NONBLOCK.rawValue), 0, &ends)
-        defer { ends.forEach { close($0) } }
+        defer { for end in ends { close(end) } }
         let network = UserNetwork(
             link: FrameStream(ends[1]), hardwareAddress: GuestModel.hardwareAddress, ports: [],
             descriptors: 400)
