@@ -76,7 +76,7 @@ extension QEMU: CommandLineMonitor {
         }
         var kernel = machine.image.path
         if placement != .asBuilt {
-            kernel = folder.appending("image")
+            kernel = folder.appending("placed-image")
             try FileSystem.write(try machine.image.placed(placement), to: kernel)
         }
         return MachineCommand(

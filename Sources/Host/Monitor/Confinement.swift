@@ -50,7 +50,7 @@ enum Confinement {
         }
     }
 
-    private static func closeAll(except kept: [Int32]) throws(MonitorError) {
+    static func closeAll(except kept: [Int32]) throws(MonitorError) {
         var first: UInt32 = 0
         for file in kept.sorted().map(UInt32.init) {
             if file > first, swiftlet_close_range(first, file - 1) != 0 {

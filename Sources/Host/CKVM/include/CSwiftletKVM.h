@@ -7,7 +7,9 @@
 #include <poll.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/epoll.h>
 #include <sys/ioctl.h>
+#include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
@@ -82,6 +84,19 @@ int swiftlet_close_range(unsigned first, unsigned last);
 // A page of `size` octets that is shared by a memory file called `name` (memfd_create(2)), whose
 // descriptor is put into `file`; NULL if there is none to be had.
 void *swiftlet_shared_page(const char *name, size_t size, int *file);
+
+// As swiftlet_filter_calls, for the process of the user network: sockets of IPv4 are left to it.
+int swiftlet_filter_network_calls(void);
+
+// fork(2), which Swift does not offer: safe in a process with one thread.
+SWIFTLET_INLINE pid_t swiftlet_fork(void) { return fork(); }
+// SIGKILL for this process when the thread that made it ends.
+SWIFTLET_INLINE int swiftlet_die_with_parent(void) { return prctl(PR_SET_PDEATHSIG, 9); }
+SWIFTLET_INLINE int swiftlet_set_process_name(const char *name) { return prctl(PR_SET_NAME, name); }
+// accept4(2), declared for GNU sources only. `name` is a struct sockaddr_in, or NULL.
+SWIFTLET_INLINE int swiftlet_accept(int file, void *name, unsigned *size, int flags) {
+  return (int)syscall(SYS_accept4, file, name, size, flags);
+}
 
 // struct kvm_run: the union's parts that are used here.
 SWIFTLET_INLINE uint32_t swiftlet_run_exit_reason(const struct kvm_run *run) { return run->exit_reason; }
