@@ -8,8 +8,8 @@ import Glibc
 enum Confinement {
     /// Enters them, for good.
     ///
-    /// - Closed descriptors: all but standard output and error, the processor and the link. The
-    ///   virtual machine and its memory live as long as its processor.
+    /// - Closed descriptors: all but the standard ones, the processor and the link. The virtual
+    ///   machine and its memory live as long as its processor.
     /// - Limits: no new descriptor, no core file with the guest's memory in it.
     /// - System calls: those of swiftlet_filter_calls; opening files, making sockets and processes
     ///   are not among them, so there is no path and no address left to be guarded.
@@ -18,12 +18,10 @@ enum Confinement {
     ///   - processor: the virtual processor's descriptor.
     ///   - link: the network link's, if there is one.
     static func enter(processor: Int32, link: Int32?) throws(MonitorError) {
-        try closeAll(except: [STDOUT_FILENO, STDERR_FILENO, processor, link ?? processor])
-        // Polling one descriptor takes a limit of one, so the lowest must not be free.
-        guard dup2(STDERR_FILENO, STDIN_FILENO) == STDIN_FILENO else {
-            throw .system("cannot close standard input")
-        }
-        for (resource, limit) in [(RLIMIT_NOFILE, rlim_t(1)), (RLIMIT_CORE, rlim_t(0))] {
+        try closeAll(
+            except: [STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO, processor, link ?? processor])
+        // Polling two descriptors takes a limit of two. None below is free, so there are no new ones.
+        for (resource, limit) in [(RLIMIT_NOFILE, rlim_t(2)), (RLIMIT_CORE, rlim_t(0))] {
             var bound = rlimit(rlim_cur: limit, rlim_max: limit)
             guard setrlimit(__rlimit_resource_t(resource.rawValue), &bound) == 0 else {
                 throw .system("cannot set limits")

@@ -164,7 +164,13 @@ struct Machine {
         case MonitorCall.consolePort:
             writeConsole(registers.rdi, registers.rsi)
         case MonitorCall.waitPort:
-            devices.wait(registers.rdi, memory)
+            if devices.wait(registers.rdi, memory) {
+                swiftlet_run_set_result(kvm.run, MonitorCall.stopRequested)
+            }
+        case MonitorCall.listenPort:
+            devices.input.isWanted = true
+        case MonitorCall.framesPort:
+            devices.frames.show(table: registers.rdi, memory)
         case MonitorCall.exitPort:
             return UInt8(truncatingIfNeeded: registers.rdi)
         case UInt16(SupervisorPages.faultPort):
