@@ -24,6 +24,9 @@ enum MachineKind: String, CaseIterable, Sendable {
     /// What QEMU calls it.
     var machine: MachineType { MachineType(rawValue: rawValue) ?? .microvm }
 
+    /// As after `--monitor`.
+    var monitorName: String { self == .builtIn ? "builtin" : "qemu" }
+
     /// What runs it, with the card on the tap of `network` if there is one.
     func monitor(on network: NetworkNamespace?) async throws -> any Monitor {
         guard self == .builtIn else { return network?.monitor() ?? QEMU() }

@@ -30,10 +30,10 @@
 // Each list is both a part of the program and of what is said of it.
 
 // Frames, on the network link alone.
-#define LINK_CALLS(CALL) CALL(readv) CALL(writev) CALL(read) CALL(sendmsg)
+#define LINK_CALLS(CALL) CALL(readv) CALL(writev) CALL(sendmsg)
 // What the C library and signals want.
 #define LIBRARY_CALLS(CALL)                                                                        \
-  CALL(brk) CALL(munmap) CALL(mremap) CALL(madvise) CALL(futex) CALL(clock_gettime) CALL(time)     \
+  CALL(brk) CALL(munmap) CALL(mremap) CALL(futex) CALL(clock_gettime) CALL(time)                   \
   CALL(rt_sigreturn) CALL(restart_syscall)
 // Waiting, randomness, the end. Nothing of it opens a file, or makes a socket, a process or code.
 #define FREE_CALLS(CALL)                                                                           \
@@ -50,8 +50,9 @@
   SKIP_UNLESS(__NR_##call, 4), LOAD_ARGUMENT(0), SKIP_UNLESS((uint32_t)link, 1), ALLOW, KILL,
 
 const char *swiftlet_allowed_call_names(void) {
-  return FREE_CALLS(NAME) LINK_CALLS(NAME_ON_LINK) "write(1|2) ioctl(KVM_RUN) "
-         "ioctl(KVM_GET_SREGS) ioctl(link,TUNSETOFFLOAD) mmap(!PROT_EXEC)";
+  return FREE_CALLS(NAME) LINK_CALLS(NAME_ON_LINK) "read(0|link) write(1|2) "
+         "madvise(MADV_DONTNEED) ioctl(KVM_RUN) ioctl(KVM_GET_SREGS) "
+         "ioctl(link,TUNSETOFFLOAD) mmap(!PROT_EXEC)";
 }
 
 static int install(struct sock_filter *program, unsigned short length) {
@@ -79,6 +80,17 @@ int swiftlet_filter_calls(int processor, int link) {
       ALLOW_IF(TUNSETOFFLOAD),
       KILL,
       LINK_CALLS(ALLOW_ON_LINK)
+      SKIP_UNLESS(__NR_read, 5),
+      LOAD_ARGUMENT(0),
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, STDIN_FILENO, 1, 0),
+      SKIP_UNLESS((uint32_t)link, 1),
+      ALLOW,
+      KILL,
+      // Memory that the guest has freed.
+      SKIP_UNLESS(__NR_madvise, 4),
+      LOAD_ARGUMENT(2),
+      ALLOW_IF(MADV_DONTNEED),
+      KILL,
       SKIP_UNLESS(__NR_write, 5),
       LOAD_ARGUMENT(0),
       BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, STDOUT_FILENO, 1, 0),
@@ -94,7 +106,7 @@ int swiftlet_filter_calls(int processor, int link) {
 #define NETWORK_CALLS(CALL)                                                                        \
   CALL(epoll_wait) CALL(epoll_pwait) CALL(epoll_ctl) CALL(read) CALL(write) CALL(readv)            \
   CALL(writev) CALL(sendto) CALL(recvfrom) CALL(accept4) CALL(connect) CALL(shutdown)              \
-  CALL(setsockopt) CALL(getsockopt) CALL(close) CALL(getrandom) CALL(exit_group)
+  CALL(setsockopt) CALL(getsockopt) CALL(close) CALL(getrandom) CALL(exit_group) CALL(madvise)
 
 int swiftlet_filter_network_calls(void) {
   struct sock_filter program[] = {

@@ -82,7 +82,7 @@ public final class Supervisor {
         let command = try monitor.command(for: request, in: claim.folder.path)
         return Machine(
             command: command,
-            listensForStop: request.image.listensForStop && command.takesInput)
+            listensForStop: request.image.listensForStop)
     }
 
     /// Runs the instance to its end, and blocks so long. The thread that calls is the one whose end

@@ -188,8 +188,14 @@ struct Machine {
             }
         case MonitorCall.waitPort:
             statistics.count(.waits)
-            devices.wait(registers.rdi, memory)
+            if devices.wait(registers.rdi, memory) {
+                swiftlet_run_set_result(kvm.run, MonitorCall.stopRequested)
+            }
             if let traffic = devices.network?.traffic { statistics.set(traffic) }
+        case MonitorCall.listenPort:
+            devices.input.isWanted = true
+        case MonitorCall.framesPort:
+            devices.frames.show(table: registers.rdi, memory)
         case MonitorCall.exitPort:
             return UInt8(truncatingIfNeeded: registers.rdi)
         case UInt16(SupervisorPages.faultPort):

@@ -27,6 +27,13 @@ SWIFTLET_INLINE int swiftlet_poll(struct pollfd *files, nfds_t count, uint64_t n
   return (int)syscall(SYS_ppoll, files, count, nanoseconds == UINT64_MAX ? NULL : &time, NULL, 8);
 }
 
+// Nanoseconds of a clock that is read without a system call, and is some milliseconds late.
+SWIFTLET_INLINE uint64_t swiftlet_coarse_time(void) {
+  struct timespec time = {0, 0};
+  clock_gettime(CLOCK_MONOTONIC_COARSE, &time);
+  return (uint64_t)time.tv_sec * 1000000000 + (uint64_t)time.tv_nsec;
+}
+
 // Documentation/virt/kvm/api.rst has each by its name.
 static const unsigned long swiftlet_kvm_get_api_version = KVM_GET_API_VERSION;
 static const unsigned long swiftlet_kvm_create_vm = KVM_CREATE_VM;
@@ -102,6 +109,11 @@ SWIFTLET_INLINE int swiftlet_accept(int file, void *name, unsigned *size, int fl
 SWIFTLET_INLINE uint32_t swiftlet_run_exit_reason(const struct kvm_run *run) { return run->exit_reason; }
 SWIFTLET_INLINE void swiftlet_run_want_registers(struct kvm_run *run) { run->kvm_valid_regs = KVM_SYNC_X86_REGS; }
 SWIFTLET_INLINE struct kvm_regs swiftlet_run_registers(const struct kvm_run *run) { return run->s.regs.regs; }
+// The guest finds `value` in eax when it goes on.
+SWIFTLET_INLINE void swiftlet_run_set_result(struct kvm_run *run, uint32_t value) {
+  run->s.regs.regs.rax = value;
+  run->kvm_dirty_regs |= KVM_SYNC_X86_REGS;
+}
 SWIFTLET_INLINE int swiftlet_run_io_is_write(const struct kvm_run *run) { return run->io.direction == KVM_EXIT_IO_OUT; }
 SWIFTLET_INLINE uint16_t swiftlet_run_io_port(const struct kvm_run *run) { return run->io.port; }
 SWIFTLET_INLINE uint64_t swiftlet_run_io_octets(const struct kvm_run *run) { return (uint64_t)run->io.size * run->io.count; }
