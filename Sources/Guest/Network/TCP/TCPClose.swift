@@ -33,26 +33,26 @@ extension TCPControlBlock {
 
     /// Drops octets that the application has read, lets the window grow with a reader that keeps
     /// up, and tells the peer if it would otherwise have to stop.
+    ///
+    /// - Returns: true if `windowIsDue` has to look at the window.
     @inline(__always)
-    mutating func consume(
-        _ count: Int, _ context: inout TCPContext, now: Instant,
-        output: inout some SegmentOutput & ~Copyable
-    ) {
+    mutating func consume(_ count: Int, _ context: inout TCPContext) -> Bool {
         receiveRing.drop(count)
         consumedInRound &+= count
         if receiveRing.count == 0, outOfOrder.isEmpty { receiveRing.rest(&context.pool) }
-        if consumedInRound >= receiveLimit { growWindow(context, now) }
-        guard mayReceive, !flags.contains(.finKnown) else { return }
         // A window update of its own only when the offered window has sunk to half, and two
         // segments more would fit: else the next acknowledgement tells it.
-        let offered = max(rcvEdge - rcvNxt, 0)
-        if offered <= receiveLimit >> 1 { tellWindow(&context, now: now, output: &output) }
+        return consumedInRound >= receiveLimit || rcvEdge - rcvNxt <= receiveLimit >> 1
     }
 
     @inline(never)
-    private mutating func tellWindow(
+    mutating func windowIsDue(
         _ context: inout TCPContext, now: Instant, output: inout some SegmentOutput & ~Copyable
     ) {
+        if consumedInRound >= receiveLimit { growWindow(context, now) }
+        guard mayReceive, !flags.contains(.finKnown),
+            max(rcvEdge - rcvNxt, 0) <= receiveLimit >> 1
+        else { return }
         guard windowGain(context) >= min(receiveLimit >> 1, 2 &* mss) else { return }
         flags.insert(.ackNow)
         transmit(&context, now: now, output: &output)

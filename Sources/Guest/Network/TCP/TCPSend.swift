@@ -256,7 +256,7 @@ extension TCPControlBlock {
     mutating func advertise(_ context: borrowing TCPContext) -> UInt16 {
         let gain = windowGain(context)
         if gain > 0, gain >= min(receiveLimit >> 1, mss) { rcvEdge += gain }
-        let window = max(rcvEdge - rcvNxt, 0) >> Int(receiveShift)
+        let window = max(rcvEdge - rcvNxt, 0) &>> Int(receiveShift)
         return UInt16(truncatingIfNeeded: min(window, 0xFFFF))
     }
 

@@ -31,13 +31,15 @@ extension TCP {
 
     /// Drops `count` octets from the front of what was received, and opens the window by the rules
     /// of RFC 9293 §3.8.6.2.2.
-    @_optimize(speed)
+    @inline(__always)
     public mutating func consume(
         _ connection: TCPConnectionHandle, _ count: Int, now: Instant,
         output: inout some SegmentOutput & ~Copyable
     ) {
         let count = min(max(count, 0), connection.block.element.receiveRing.count)
-        connection.block.element.consume(count, &context, now: now, output: &output)
+        if connection.block.element.consume(count, &context) {
+            connection.block.element.windowIsDue(&context, now: now, output: &output)
+        }
     }
 
     /// Copies what fits into the send ring; `flush` makes segments of it.
