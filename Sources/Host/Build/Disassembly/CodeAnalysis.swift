@@ -88,28 +88,42 @@ struct CodeAnalysis {
     }
 
     private mutating func decode() {
+        var straddles = false
         for (number, stretch) in map.stretches.enumerated() where stretch.kind != .data {
             let first = sites.count
-            let isClean = decode(stretch, number: number)
+            let end = decode(stretch, number: number)
+            // Where an instruction reaches over a beginning, one of the two is wrong.
             let certainty: Certainty =
-                !isClean ? .doubtful : stretch.kind == .function ? .function : .straight
+                end != .clean || straddles
+                ? .doubtful : stretch.kind == .function ? .function : .straight
+            straddles = end == .straddling
             for index in first..<sites.count { sites[index].certainty = certainty }
         }
     }
 
-    /// Decodes one stretch; false if something in it is no instruction.
-    private mutating func decode(_ stretch: CodeMap.Stretch, number: Int) -> Bool {
+    /// How the decoding of a stretch went.
+    private enum Ending {
+        case clean
+        /// Something in it is no instruction.
+        case faulty
+        /// The last instruction goes on behind its end.
+        case straddling
+    }
+
+    /// Decodes one stretch.
+    private mutating func decode(_ stretch: CodeMap.Stretch, number: Int) -> Ending {
         let region = map.region(of: stretch.range.lowerBound)
-        let start = region.offset + (stretch.range.lowerBound - region.base)
+        let before = stretch.range.lowerBound - region.base
+        let start = region.offset + before
         let bytes = elf.bytes
-        let code = bytes.span.bytes.extracting(start..<(start + stretch.range.count))
-        let firstAddress =
-            region.addresses.lowerBound + UInt64(stretch.range.lowerBound - region.base)
-        var isClean = true
+        let rest = bytes.span.bytes.extracting(start..<(region.offset + region.count))
+        let code = rest.extracting(0..<stretch.range.count)
+        let firstAddress = region.addresses.lowerBound + UInt64(before)
+        var ending = Ending.clean
         var at = 0
         while at < code.byteCount {
             guard let instruction = Instruction(code, at: at) else {
-                isClean = false
+                ending = Instruction(rest, at: at) != nil ? .straddling : .faulty
                 at += 1
                 continue
             }
@@ -126,7 +140,7 @@ struct CodeAnalysis {
             note(instruction, code, at: at, address: firstAddress + UInt64(at))
             at += instruction.length
         }
-        return isClean
+        return ending
     }
 
     /// Takes down what an instruction refers to.

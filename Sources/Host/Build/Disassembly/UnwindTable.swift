@@ -18,6 +18,10 @@ struct UnwindTable {
         var addressEncoding: UInt8 = 0
         var handlerEncoding: UInt8 = 0xFF
         var hasAugmentationData = false
+        /// Of code that a signal's handler returns to. Such an entry begins an octet before its
+        /// function does, for the sake of unwinders, which look up the address before the one that
+        /// is returned to.
+        var isSignalFrame = false
     }
 
     /// The entries of the table in `elf`; empty if it has none.
@@ -67,7 +71,7 @@ struct UnwindTable {
             let pointer = Int(span.littleEndian32(at + 4))
             if pointer == 0 {
                 commons[at] = common(span, record)
-            } else if let common = commons[at + 4 - pointer],
+            } else if let common = commons[at + 4 - pointer], !common.isSignalFrame,
                 let entry = entry(span, record, common)
             {
                 entries.append(entry)
@@ -99,7 +103,8 @@ struct UnwindTable {
                     return nil
                 }
                 cursor.at += size
-            case UInt8(ascii: "S"), UInt8(ascii: "B"): break
+            case UInt8(ascii: "S"): common.isSignalFrame = true
+            case UInt8(ascii: "B"): break
             default: return nil
             }
         }

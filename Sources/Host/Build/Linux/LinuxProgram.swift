@@ -24,9 +24,15 @@ public struct LinuxProgram: Sendable {
             segments[segments.count - 1].end)
     }
 
-    /// Whether a file that begins with `head` is an ELF file at all.
-    public static func isELF(_ head: some Sequence<UInt8>) -> Bool {
-        head.starts(with: [0x7F, 0x45, 0x4C, 0x46])
+    /// Whether a file is meant as a program: an ELF file, and no image.
+    public static func isProgram(_ contents: [UInt8]) -> Bool {
+        guard isELF(contents) else { return false }
+        guard let elf = try? ELFFile(contents) else { return true }
+        return !elf.notes().contains(where: \.isPVHEntry)
+    }
+
+    private static func isELF(_ contents: [UInt8]) -> Bool {
+        contents.starts(with: [0x7F, 0x45, 0x4C, 0x46])
     }
 
     /// Reads a program; throws if it is none that can run here.
@@ -87,7 +93,7 @@ public struct LinuxProgram: Sendable {
     /// The name of the machine that an ELF file is for, if that is not x86-64 of 64 bits.
     private static func foreignMachine(_ contents: [UInt8]) -> String? {
         let span = contents.span.bytes
-        guard isELF(contents.prefix(4)), span.byteCount >= 20 else { return nil }
+        guard isELF(contents), span.byteCount >= 20 else { return nil }
         let isBig = span.octet(5) == 2
         let raw = span.littleEndian16(18)
         let machine = isBig ? raw.byteSwapped : raw
