@@ -61,6 +61,12 @@ let guestTargets: [Target] = [
             "SwiftletHTTP", "SwiftletRuntime", "SwiftletNetwork", "SwiftletVirtio",
             "SwiftletMemory", "SwiftletMachine", "SwiftletBootProtocol",
         ]),
+    guest(
+        "Linux",
+        [
+            "SwiftletRuntime", "SwiftletNetwork", "SwiftletVirtio", "SwiftletMemory",
+            "SwiftletMachine", "SwiftletBootProtocol", "CSwiftletMachine",
+        ]),
 
     .target(
         name: "SwiftletBootProtocol", path: "Sources/Shared/BootProtocol",
@@ -175,7 +181,10 @@ let fuzzTargets: [Target] =
 let products: [Product] =
     isFuzzBuild
     ? [.library(name: "SwiftletFuzz", type: .static, targets: ["SwiftletFuzz"])]
-    : [.library(name: "Swiftlet", targets: ["Swiftlet"])]
+    : [
+        .library(name: "Swiftlet", targets: ["Swiftlet"]),
+        .library(name: "SwiftletLinux", targets: ["SwiftletLinux"]),
+    ]
         + (isGuestBuild
             ? []
             : [
