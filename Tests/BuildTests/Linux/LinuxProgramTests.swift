@@ -114,6 +114,19 @@ struct LinuxProgramTests {
         #expect(name == Array("sample".utf8))
     }
 
+    @Test("A segment that begins within a page takes the page's beginning along")
+    func unalignedSegment() throws {
+        var sample = SampleELF(Self.code)
+        sample.dataLead = 0x650
+        sample.data = [1, 2, 3]
+        let (image, rewritten) = try Self.image(sample)
+        let segment = image.segments[5]
+        #expect(segment.address == 0x40_2000)
+        #expect(segment.fileSize == 0x653)
+        #expect(image.elf.contents(of: segment).suffix(4) == [0x33, 1, 2, 3])
+        #expect(image.holds(rewritten))
+    }
+
     @Test("A position-independent program goes where there is room, its thunks with it")
     func positionIndependent() throws {
         var sample = SampleELF(Self.code)

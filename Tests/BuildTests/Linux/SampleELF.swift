@@ -11,6 +11,8 @@ struct SampleELF {
     var code: [UInt8]
     /// Begins at `dataAddress`.
     var data = [UInt8](repeating: 0, count: 64)
+    /// How far behind a page's beginning that is.
+    var dataLead = 0
     var type = ELFFile.executableType
     var machine = ELFFile.amd64
     var codeFlags: UInt32 = 5
@@ -21,7 +23,7 @@ struct SampleELF {
     var dynamic: [(UInt64, UInt64)] = []
 
     var codeAddress: UInt64 { base + 0x1000 }
-    var dataAddress: UInt64 { base + 0x2000 }
+    var dataAddress: UInt64 { base + 0x2000 + UInt64(dataLead) }
 
     init(_ code: [UInt8]) { self.code = code }
 
@@ -42,11 +44,16 @@ struct SampleELF {
         }
         add(ELFSegment.load, 4, 0, 0x200)
         add(ELFSegment.load, codeFlags, 0x1000, code.count)
-        add(ELFSegment.load, 6, 0x2000, data.count + table.count + interpreter.count, 0x100)
-        if !dynamic.isEmpty { add(ELFSegment.dynamic, 6, 0x2000 + data.count, table.count) }
+        add(
+            ELFSegment.load, 6, 0x2000 + dataLead, data.count + table.count + interpreter.count,
+            0x100)
+        if !dynamic.isEmpty {
+            add(ELFSegment.dynamic, 6, 0x2000 + dataLead + data.count, table.count)
+        }
         if !interpreter.isEmpty {
             add(
-                ELFSegment.interpreter, 4, 0x2000 + data.count + table.count, interpreter.count)
+                ELFSegment.interpreter, 4, 0x2000 + dataLead + data.count + table.count,
+                interpreter.count)
         }
         var file: [UInt8] = [0x7F, 0x45, 0x4C, 0x46, 2, 1, 1] + [UInt8](repeating: 0, count: 9)
         file.append(littleEndian: type)
@@ -60,7 +67,8 @@ struct SampleELF {
             file.append(littleEndian: UInt16(field))
         }
         for segment in segments { segment.append(to: &file) }
-        for part in [code, data + table + interpreter] {
+        let lead = [UInt8](repeating: 0x33, count: dataLead)
+        for part in [code, lead + data + table + interpreter] {
             while file.count % 0x1000 != 0 { file.append(0) }
             file += part
         }

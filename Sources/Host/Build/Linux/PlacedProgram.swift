@@ -41,7 +41,7 @@ struct PlacedProgram {
             let from = Int(segment.offset - lead)
             var copy = segment
             copy.flags &= 7
-            copy.address += bias - lead
+            copy.address = copy.address - lead + bias
             copy.fileSize += lead
             copy.memorySize += lead
             return ImageWriter.Part(
