@@ -139,14 +139,14 @@ let hostTargets: [Target] = [
     tests(
         "InstancesTests",
         ["SwiftletInstances", "SwiftletBuild", "SwiftletHypervisors", "SwiftletBootProtocol"]),
-    // Guests holds packages of their own, which the tests build and boot.
+    // Guests holds packages of their own, and Programs sources in C, which the tests build and boot.
     tests(
         "GuestTests",
         [
             "SwiftletBuild", "SwiftletHypervisors", "SwiftletBootProtocol", "SwiftletNetwork",
             "SwiftletCommand", "SwiftletMonitor", "SwiftletTestSupport",
         ],
-        exclude: ["Guests"]),
+        exclude: ["Guests", "Programs"]),
 ]
 
 /// Set by Tests/Fuzzing/run: the targets of the fuzzer and what they need, in one library.
