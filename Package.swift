@@ -169,6 +169,7 @@ let fuzzTargets: [Target] =
                 "NetworkTests/Simulation/SimulatedDevice.swift",
                 "HTTPTests/Fuzzing/HTTPFuzzing.swift", "HTTPTests/MemoryTransport.swift",
                 "BuildTests/Fuzzing/BuildFuzzing.swift", "BuildTests/SampleGuest.swift",
+                "BuildTests/Linux/SampleELF.swift",
                 "VirtioTests/Fuzzing/VirtioFuzzing.swift",
                 "VirtioTests/Simulation/FakeDevice.swift",
                 "VirtioTests/Simulation/DeviceQueue.swift",

@@ -5,7 +5,7 @@ import Testing
 
 @testable import SwiftletHTTP
 
-private func string(_ buffer: OctetBuffer) -> String {
+private func string(_ buffer: borrowing OctetBuffer) -> String {
     var bytes: [UInt8] = []
     for index in 0..<buffer.count { bytes.append(buffer.octets.octet(index)) }
     return String(decoding: bytes, as: UTF8.self)

@@ -41,7 +41,7 @@ final class MemoryTransport: HTTPTransport, @unchecked Sendable {
 
     var receivedCount: Int { inbox.count }
 
-    func withReceived<R>(_ body: (RawSpan) -> R) -> R {
+    func withReceived<R: ~Copyable>(_ body: (RawSpan) -> R) -> R {
         let octets = inbox
         return body(octets.span.bytes.extracting(first: min(octets.count, runLimit)))
     }

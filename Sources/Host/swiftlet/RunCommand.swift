@@ -9,13 +9,14 @@ import SystemPackage
 
 struct RunCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "run", abstract: "Boots an image or a package in a virtual machine.",
+        commandName: "run",
+        abstract: "Boots an image, a package or a Linux program in a virtual machine.",
         discussion: """
             Ends with the guest's own exit code. Ctrl-C asks the application to finish, a second \
             one stops the machine. Nothing here needs root.
             """)
 
-    @Argument(help: "A package's folder, or an image.")
+    @Argument(help: "A package's folder, an image, or a static Linux executable.")
     var path = "."
 
     @Option(
@@ -128,11 +129,16 @@ struct RunCommand: AsyncParsableCommand {
         let path = FilePath(self.path)
         guard let status = FileSystem.status(path) else {
             throw ToolError(
-                "nothing lies at '\(path)'", hint: "Give a package's folder or an image.",
+                "nothing lies at '\(path)'",
+                hint: "Give a package's folder, an image or a Linux program.",
                 exitCode: SwiftletBuild.ExitCode.usage)
         }
         guard status.kind == .folder else {
-            let image = try Image(path)
+            let contents = try FileSystem.read(path)
+            if LinuxProgram.isProgram(contents) {
+                return try Image(await options.build(self.path).image)
+            }
+            let image = try Image(path, contents: contents)
             guard options.files == nil else {
                 throw ToolError(
                     "--files goes with a package, and '\(path)' is a finished image",

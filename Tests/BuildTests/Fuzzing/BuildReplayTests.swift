@@ -5,8 +5,9 @@ import Testing
 
 @Suite struct BuildReplayTests {
     @Test(
-        arguments: [CommandLineFuzzing.self, FileArchiveFuzzing.self, ELFFuzzing.self]
-            as [any FuzzTarget.Type])
+        arguments: [
+            CommandLineFuzzing.self, FileArchiveFuzzing.self, ELFFuzzing.self, ProgramFuzzing.self,
+        ] as [any FuzzTarget.Type])
     func seedsAndCorpus(target: any FuzzTarget.Type) {
         #expect(target.replay() > 0, "\(target.name) has no corpus")
     }

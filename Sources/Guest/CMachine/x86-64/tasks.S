@@ -9,7 +9,8 @@
 // context's second word with its own context in %r14 (swift/ABI/Task.h, AsyncContext); it returns
 // to the executor by popping the eight octets of stack arguments that swifttailcc always has; and
 // words 2 and 3 of a job belong to the executor while nothing else has it enqueued
-// (swift/ABI/Task.h, Job::SchedulerPrivate). `EventLoop` runs inside a job of the runtime's, so that
+// (swift/ABI/Task.h, Job::SchedulerPrivate); and a task's allocations are a stack in slabs
+// (swift/Runtime/StackAllocator.h). `EventLoop` runs inside a job of the runtime's, so that
 // the runtime knows of an executor while a task runs that was resumed here.
 
 #include "executor.h"
@@ -20,6 +21,12 @@
     .set CONTEXT_RESUME, 8               // AsyncContext.ResumeParent
     .set TASK_RESUME, 56                 // AsyncTask.ResumeTask
     .set TASK_CONTEXT, 64                // AsyncTask.ResumeContext
+    .set TASK_ALLOCATION, 112            // AsyncTask.Private.Allocator.lastAllocation
+    .set ALLOCATION_SLAB, 8              // StackAllocator::Allocation.slab
+    .set ALLOCATION_HEADER, 16
+    .set SLAB_CAPACITY, 16               // StackAllocator::Slab.capacity
+    .set SLAB_USED, 20                   // StackAllocator::Slab.currentOffset
+    .set SLAB_HEADER, 32
 
 // func suspendTask(_ place: UnsafeMutablePointer<UnsafeMutableRawPointer?>) async
 // nonisolated(nonsending): the isolation comes first, in %rdi and %rsi; `place` is in %rdx.
@@ -92,6 +99,37 @@ __wrap_swift_task_switch:
 2:  movb $EXECUTOR_ACTOR, swiftlet_executor(%rip)
 3:  jmp __real_swift_task_switch
     .size __wrap_swift_task_switch, . - __wrap_swift_task_switch
+
+// void *swift_task_alloc(size_t size), for calls from Swift code (the linker's --wrap): each call of
+// an asynchronous function takes its frame here. The usual case of the runtime's own, where the
+// last slab has room, without its two calls and their saved registers; all others go there.
+    .section .text.__wrap_swift_task_alloc, "ax", @progbits
+    .globl __wrap_swift_task_alloc
+    .type __wrap_swift_task_alloc, @function
+__wrap_swift_task_alloc:
+    callq swift_task_getCurrent
+    testq %rax, %rax
+    je 1f
+    movq TASK_ALLOCATION(%rax), %rdx
+    testq %rdx, %rdx
+    je 1f
+    movq ALLOCATION_SLAB(%rdx), %rcx
+    leaq ALLOCATION_HEADER + 15(%rdi), %rsi
+    andq $-16, %rsi
+    movl SLAB_USED(%rcx), %r8d
+    movl SLAB_CAPACITY(%rcx), %r9d
+    addq %r8, %rsi
+    cmpq %r9, %rsi
+    ja 1f
+    movl %esi, SLAB_USED(%rcx)
+    leaq SLAB_HEADER(%rcx, %r8), %r8
+    movq %rdx, (%r8)                     // the allocation before it
+    movq %rcx, ALLOCATION_SLAB(%r8)
+    movq %r8, TASK_ALLOCATION(%rax)
+    leaq ALLOCATION_HEADER(%r8), %rax
+    retq
+1:  jmp __real_swift_task_alloc
+    .size __wrap_swift_task_alloc, . - __wrap_swift_task_alloc
 
     .section .bss.swiftlet_executor, "aw", @nobits
     .globl swiftlet_executor

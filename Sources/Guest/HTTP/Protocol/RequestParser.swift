@@ -35,9 +35,32 @@ public struct RequestParser: Sendable {
     /// True once any octet of a request was seen.
     public var hasBegun: Bool { hasRequestLine || position > 0 }
 
+    /// Parses a head that lies at the front of `bytes`, perhaps whole. What it shares with the
+    /// `recent` one is not looked at again; a whole one becomes the recent one.
+    @inline(__always)
+    public mutating func parse(
+        _ bytes: RawSpan, limits: HTTPLimits, recent: inout RecentHead
+    ) -> Outcome {
+        if recent.isWhole(bytes) {
+            self = recent.parser
+            return .complete
+        }
+        self = RequestParser()
+        let outcome = parse(bytes, limits: limits, after: &recent)
+        if outcome == .complete, !recent.lent { recent.remember(bytes, self) }
+        return outcome
+    }
+
     /// Parses on. `bytes` begins with the head's first octet at every call for that head.
-    @_optimize(speed)
     public mutating func parse(_ bytes: RawSpan, limits: HTTPLimits) -> Outcome {
+        var none = RecentHead()
+        return parse(bytes, limits: limits, after: &none)
+    }
+
+    @inline(never) @_optimize(speed)
+    private mutating func parse(
+        _ bytes: RawSpan, limits: HTTPLimits, after recent: inout RecentHead
+    ) -> Outcome {
         if !hasRequestLine {
             // An empty line before the request is skipped: old clients end a body with one
             // (RFC 9112 §2.2).
@@ -51,6 +74,9 @@ public struct RequestParser: Sendable {
                 position = next
                 hasRequestLine = true
                 head.fields = OctetRange(start: next, end: next)
+                if recent.hasLines(of: bytes, at: next) {
+                    return adoptLines(recent, limits: limits)
+                }
             case .needsMore:
                 return bytes.byteCount > limits.head ? .failed(.uriTooLong) : .needsMore
             case .failed(let status): return .failed(status)
@@ -75,6 +101,21 @@ public struct RequestParser: Sendable {
                 return .failed(status)
             }
         }
+    }
+
+    /// Takes over what the header lines of another head said: this one's are the same.
+    @inline(__always)
+    private mutating func adoptLines(
+        _ recent: borrowing RecentHead, limits: HTTPLimits
+    ) -> Outcome {
+        let distance = Int(head.fields.start) &- Int(recent.parser.head.fields.start)
+        let end = Int(recent.parser.head.fields.end) &+ distance
+        if end > limits.head { return .failed(.headerFieldsTooLarge) }
+        head.fields = OctetRange(start: position, end: end)
+        head.length = recent.parser.head.length &+ distance
+        head.seen = recent.parser.head.seen
+        headerCount = recent.parser.headerCount
+        return finish()
     }
 
     // MARK: The request line (RFC 9112 §3)
@@ -221,36 +262,14 @@ public struct RequestParser: Sendable {
 
     @inline(__always)
     private mutating func parseFieldLine(_ bytes: RawSpan) -> Step {
-        let start = bytes.halfWord(position)
-        if start & 0xFF == 0x0D { return endOfHead(bytes, at: position) }
-        if start | 0x2020_2020 == 0x7473_6F68, let next = parsePlainHost(bytes) {
-            return .line(next: next)
+        if bytes.octet(position) == ASCII.carriageReturn {
+            return endOfHead(bytes, at: position)
         }
-        return parseAnyFieldLine(bytes)
-    }
-
-    /// `Host: name:port` as nearly every client sends it, in one pass; nil if it is another line
-    /// or needs a closer look.
-    @inline(__always)
-    private mutating func parsePlainHost(_ bytes: RawSpan) -> Int? {
-        guard bytes.octet(position &+ 4) == ASCII.colon,
-            bytes.octet(position &+ 5) == ASCII.space, !head.seen.contains(.host)
-        else { return nil }
-        var index = position &+ 6
-        while true {
-            let stops = Word.notPlainHost(bytes.word(index))
-            index &+= Word.first(stops)
-            if stops != 0 { break }
-        }
-        guard bytes.octet(index) == ASCII.carriageReturn,
-            bytes.octet(index &+ 1) == ASCII.lineFeed
-        else { return nil }
-        head.seen.insert(.host)
-        return index &+ 2
+        return parseField(bytes)
     }
 
     @inline(never)
-    private mutating func parseAnyFieldLine(_ bytes: RawSpan) -> Step {
+    private mutating func parseField(_ bytes: RawSpan) -> Step {
         let start = position
         var index = start
         while true {

@@ -2,7 +2,7 @@
 // segments (§5.2.4), in this order, so that "%2e%2e" climbs no further than "..".
 
 /// A decoded path below a root: relative, segments joined by "/", without "." and "..".
-public struct RequestPath {
+public struct RequestPath: ~Copyable {
     /// The path without leading and trailing "/"; empty for the root.
     public internal(set) var text = OctetBuffer()
     /// True if the path named a directory: "/", or a last segment that is empty, "." or "..".

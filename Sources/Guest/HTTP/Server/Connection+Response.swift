@@ -96,7 +96,7 @@ extension HTTPServerConnection {
         guard response.phase == .notStarted else { return -1 }
         response.phase = .finished
         if head.method == .get, fields.count == 0, response.status == .ok, !announcesClose,
-            head.minorVersion > 0, case .none = body, contentType.utf8CodeUnitCount > 0
+            head.minorVersion > 0, bodyIsOver, contentType.utf8CodeUnitCount > 0
         {
             response.contentIsApart = !service.writePlain(
                 transport, contentType: contentType, content: content)

@@ -56,22 +56,18 @@ public struct HTTPFileResponder<Source: HTTPFileSource>: Sendable {
     /// of its index work.
     nonisolated(nonsending) private func redirectOrRefuse<Transport: HTTPTransport>(
         _ request: HTTPServerRequest<Transport>, _ response: HTTPServerResponse<Transport>,
-        _ path: RequestPath
+        _ path: borrowing RequestPath
     ) async {
-        var index = path
-        if !path.isDirectory {
-            index.appendIndex()
-            if source.find(index.text.octets) != nil {
-                var location = OctetBuffer()
-                path.appendEncoded(to: &location)
-                location.append(octet: 0x2F)
-                if !request.query.isEmpty {
-                    location.append(octet: 0x3F)
-                    request.query.withOctets { location.append($0) }
-                }
-                response.addHeader(("Location" as StaticString).octets, location.octets)
-                return await response.send(status: .movedPermanently, "301 Moved Permanently\n")
+        if !path.isDirectory, source.find(path.index.octets) != nil {
+            var location = OctetBuffer()
+            path.appendEncoded(to: &location)
+            location.append(octet: 0x2F)
+            if !request.query.isEmpty {
+                location.append(octet: 0x3F)
+                request.query.withOctets { location.append($0) }
             }
+            response.addHeader(("Location" as StaticString).octets, location.octets)
+            return await response.send(status: .movedPermanently, "301 Moved Permanently\n")
         }
         await response.send(status: .notFound, "404 Not Found\n")
     }
@@ -147,7 +143,8 @@ public struct HTTPFileResponder<Source: HTTPFileSource>: Sendable {
     /// Sends several ranges as multipart/byteranges (RFC 9110 §14.6). The boundary is the file's
     /// own tag: a file cannot contain its own hash.
     nonisolated(nonsending) private func sendParts<Transport: HTTPTransport>(
-        _ ranges: ByteRanges, of file: Source.File, type: StaticString, boundary tag: OctetBuffer,
+        _ ranges: ByteRanges, of file: Source.File, type: StaticString,
+        boundary tag: borrowing OctetBuffer,
         _ response: HTTPServerResponse<Transport>
     ) async {
         let size = UInt64(file.size)
@@ -160,7 +157,7 @@ public struct HTTPFileResponder<Source: HTTPFileSource>: Sendable {
         func writePartHead(_ index: Int, to text: inout OctetBuffer) {
             text.removeAll()
             text.append("\r\n--")
-            text.append(tag.octets.extracting(1..<tag.count &- 1))
+            text.append(boundary)
             text.append("\r\nContent-Type: ")
             text.append(type)
             text.append("\r\nContent-Range: ")
@@ -172,11 +169,10 @@ public struct HTTPFileResponder<Source: HTTPFileSource>: Sendable {
             writePartHead(index, to: &text)
             length &+= UInt64(text.count) &+ ranges[index].end &- ranges[index].start
         }
-        text.removeAll()
-        text.append("\r\n--")
-        text.append(boundary)
-        text.append("--\r\n")
-        let end = text
+        var end = OctetBuffer()
+        end.append("\r\n--")
+        end.append(boundary)
+        end.append("--\r\n")
         response.status = .partialContent
         await response.start(length: length &+ UInt64(end.count))
         for index in 0..<ranges.count {
@@ -193,7 +189,15 @@ public struct HTTPFileResponder<Source: HTTPFileSource>: Sendable {
 extension RequestPath {
     /// Goes on to the index file of the directory.
     mutating func appendIndex() {
-        if text.count > 0 { text.append(octet: 0x2F) }
-        text.append("index.html")
+        text = index
+    }
+
+    /// The index file, if this is a directory.
+    var index: OctetBuffer {
+        var index = OctetBuffer()
+        index.append(text.octets)
+        if text.count > 0 { index.append(octet: 0x2F) }
+        index.append("index.html")
+        return index
     }
 }

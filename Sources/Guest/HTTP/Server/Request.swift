@@ -110,7 +110,7 @@ public struct HTTPText<Transport: HTTPTransport>: Sendable {
     public var isEmpty: Bool { range.isEmpty }
 
     /// Shows the octets; none once the request is over.
-    @inline(__always) public func withOctets<R>(_ body: (RawSpan) -> R) -> R {
+    @inline(__always) public func withOctets<R: ~Copyable>(_ body: (RawSpan) -> R) -> R {
         guard connection.serial == serial else { return body(RawSpan()) }
         return connection.withHead { body($0.octets(range)) }
     }

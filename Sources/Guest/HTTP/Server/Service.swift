@@ -11,10 +11,13 @@ public final class HTTPService<Transport: HTTPTransport>: @unchecked Sendable {
             HTTPServerRequest<Transport>, HTTPServerResponse<Transport>
         ) async throws(HTTPError) -> Void
 
-    public var limits: HTTPLimits
+    public var limits: HTTPLimits {
+        didSet { recentHead = RecentHead() }
+    }
     public var timeouts: HTTPTimeouts
     let handler: Handler
 
+    var recentHead = RecentHead()
     /// Responses are written here and handed to the transport before anything waits.
     var scratch = OctetBuffer(capacity: 1024)
     /// `Date: …\r\n` of the second that ends at `dateExpires`; empty without a clock.

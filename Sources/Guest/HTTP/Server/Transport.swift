@@ -13,7 +13,7 @@ public protocol HTTPTransport: AnyObject, Sendable {
     /// Octets received and not consumed.
     var receivedCount: Int { get }
     /// Shows the longest contiguous run of octets received and not consumed.
-    func withReceived<R>(_ body: (RawSpan) -> R) -> R
+    func withReceived<R: ~Copyable>(_ body: (RawSpan) -> R) -> R
     func consume(_ count: Int)
     /// Takes as many of the octets as there is room for, and tells how many.
     func send(_ bytes: RawSpan) -> Int

@@ -49,7 +49,9 @@ extension NetworkStack where Device: ~Copyable {
 
     /// Shows the longest contiguous run of received octets.
     @inline(__always)
-    public mutating func withReceived<R>(_ connection: TCPConnectionHandle, _ body: (RawSpan) -> R)
+    public mutating func withReceived<R: ~Copyable>(
+        _ connection: TCPConnectionHandle, _ body: (RawSpan) -> R
+    )
         -> R
     {
         tcp.withReceived(connection, body)

@@ -106,7 +106,7 @@ struct ByteRing: ~Copyable {
 
     /// Shows the longest contiguous run from the oldest octet on.
     @inline(__always)
-    borrowing func withFront<R>(_ body: (RawSpan) -> R) -> R {
+    borrowing func withFront<R: ~Copyable>(_ body: (RawSpan) -> R) -> R {
         guard let storage, length > 0 else { return body(RawSpan()) }
         let first = min(count, capacity &- Int(head))
         return body(

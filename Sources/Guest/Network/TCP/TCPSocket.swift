@@ -23,7 +23,9 @@ extension TCP {
     /// Shows the longest contiguous run of received octets (it may be shorter than
     /// `receivedCount`, where the ring wraps).
     @inline(__always)
-    public func withReceived<R>(_ connection: TCPConnectionHandle, _ body: (RawSpan) -> R) -> R {
+    public func withReceived<R: ~Copyable>(
+        _ connection: TCPConnectionHandle, _ body: (RawSpan) -> R
+    ) -> R {
         connection.block.element.receiveRing.withFront(body)
     }
 
@@ -57,7 +59,7 @@ extension TCP {
     }
 
     /// As with a handle; of an id that was released: nothing.
-    public func withReceived<R>(_ id: TCPConnectionID, _ body: (RawSpan) -> R) -> R {
+    public func withReceived<R: ~Copyable>(_ id: TCPConnectionID, _ body: (RawSpan) -> R) -> R {
         guard let handle = handle(id) else { return body(RawSpan()) }
         return withReceived(handle, body)
     }

@@ -46,7 +46,7 @@ import _Concurrency
         /// Shows the longest contiguous run of received octets; it may be shorter than
         /// `receivedCount` where the ring wraps around.
         @inline(__always)
-        public func withReceived<R>(_ body: (RawSpan) -> R) -> R {
+        public func withReceived<R: ~Copyable>(_ body: (RawSpan) -> R) -> R {
             network.stack.withReceived(handle, body)
         }
 
