@@ -43,7 +43,6 @@ struct RewriteTests {
         let changed = try #require(
             NativeProof.executable(program, bytes: rewritten.bytes, thunks: thunks))
         try FileSystem.write(changed, to: proof, executable: true)
-        try FileSystem.write(
         let outcome = try await ProcessRunner.collect(proof.string, [])
         #expect(outcome.exitCode == 7, "\(outcome.errorOutput)")
         #expect(outcome.output == SampleProgram.output)

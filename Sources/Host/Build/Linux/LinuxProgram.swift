@@ -146,6 +146,12 @@ public struct LinuxProgram: Sendable {
                 throw SegmentError(reason: "segments \(index - 1) and \(index) share a page")
             }
         }
+        // Rewriting one must not change another.
+        let inFile = loads.filter { $0.fileSize > 0 }.sorted { $0.offset < $1.offset }
+        for (former, latter) in zip(inFile, inFile.dropFirst())
+        where former.offset + former.fileSize > latter.offset {
+            throw SegmentError(reason: "two segments are the same part of the file")
+        }
         guard
             loads.contains(where: {
                 $0.isExecutable && elf.entry >= $0.address

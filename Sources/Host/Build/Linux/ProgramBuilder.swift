@@ -33,16 +33,24 @@ extension PackageBuilder {
         if let folder = try FilesFolder.choose(request.files, package: nil) {
             files = try FilesFolder.load(folder)
         }
-        let output = if let chosen = request.output { chosen } else { try cachedImage(program) }
+        let output: FilePath
+        if let chosen = request.output {
+            output = chosen
+        } else {
+            output = try cachedImage(program, files)
+        }
         return try await prepare().build(
             program, files: files, output: output, verbose: request.verbose,
             progress: progress)
     }
 
     /// A place for the image of `program`: the same for the same contents.
-    private static func cachedImage(_ program: LinuxProgram) throws(ToolError) -> FilePath {
+    private static func cachedImage(
+        _ program: LinuxProgram, _ files: [PackedFile]
+    ) throws(ToolError) -> FilePath {
         var hash = SHA256()
         hash.update(program.elf.bytes)
+        if !files.isEmpty { hash.update(FileArchive.write(files)) }
         let key = hexadecimal(hash.finish().prefix(8))
         return try SDKBundle.cache().appending("programs/\(program.name)-\(key)")
     }
