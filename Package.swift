@@ -98,7 +98,7 @@ let hostTargets: [Target] = [
     .executableTarget(
         name: "SwiftletCommand",
         dependencies: [
-            "SwiftletBuild", "SwiftletHypervisors", "SwiftletInstances",
+            "SwiftletBuild", "SwiftletBootProtocol", "SwiftletHypervisors", "SwiftletInstances",
             .product(name: "ArgumentParser", package: "swift-argument-parser"),
         ],
         path: "Sources/Host/swiftlet", swiftSettings: settings),
@@ -113,7 +113,7 @@ let hostTargets: [Target] = [
     .executableTarget(
         name: "SwiftletBench",
         dependencies: [
-            "SwiftletBuild", "SwiftletBootProtocol",
+            "SwiftletBuild", "SwiftletBootProtocol", "SwiftletHypervisors",
             .product(name: "ArgumentParser", package: "swift-argument-parser"),
             .product(name: "SystemPackage", package: "swift-system"),
         ],
@@ -139,26 +139,34 @@ let hostTargets: [Target] = [
     tests(
         "InstancesTests",
         ["SwiftletInstances", "SwiftletBuild", "SwiftletHypervisors", "SwiftletBootProtocol"]),
-    // Guests holds packages of their own, which the tests build and boot.
+    // Guests holds packages of their own, and Programs sources in C, which the tests build and boot.
     tests(
         "GuestTests",
         [
             "SwiftletBuild", "SwiftletHypervisors", "SwiftletBootProtocol", "SwiftletNetwork",
             "SwiftletCommand", "SwiftletMonitor", "SwiftletTestSupport",
         ],
-        exclude: ["Guests"]),
+        exclude: ["Guests", "Programs"]),
 ]
 
 /// Set by Tests/Fuzzing/run: the targets of the fuzzer and what they need, in one library.
 let isFuzzBuild = Context.environment["SWIFTLET_FUZZ"] != nil
 
 let fuzzTargets: [Target] =
-    hostTargets.filter { ["SwiftletBuild", "SwiftletTestSupport"].contains($0.name) } + [
+    hostTargets.filter {
+        ["SwiftletBuild", "SwiftletTestSupport", "CSwiftletKVM"].contains($0.name)
+    } + [
+        // The built-in monitor without its main: a library cannot hold an executable.
+        .target(
+            name: "SwiftletMonitor", dependencies: ["CSwiftletKVM", "SwiftletBootProtocol"],
+            path: "Sources/Host/Monitor", exclude: ["MonitorCommand.swift"],
+            swiftSettings: settings),
         .target(
             name: "SwiftletFuzz",
             dependencies: [
                 "SwiftletTestSupport", "SwiftletNetwork", "SwiftletHTTP", "SwiftletVirtio",
-                "SwiftletMachine", "SwiftletBootProtocol", "SwiftletBuild",
+                "SwiftletMachine", "SwiftletBootProtocol", "SwiftletBuild", "SwiftletMonitor",
+                "CSwiftletKVM",
             ],
             path: "Tests",
             sources: [
@@ -174,8 +182,12 @@ let fuzzTargets: [Target] =
                 "VirtioTests/Simulation/FakeDevice.swift",
                 "VirtioTests/Simulation/DeviceQueue.swift",
                 "VirtioTests/Simulation/FakeMMIO.swift",
+                "MonitorTests/Fuzzing/GuardedMemory.swift",
+                "MonitorTests/Fuzzing/DeviceFuzzing.swift",
+                "MonitorTests/Fuzzing/CallFuzzing.swift",
+                "MonitorTests/Fuzzing/ImageFuzzing.swift", "MonitorTests/SampleImage.swift",
             ],
-            swiftSettings: settings)
+            swiftSettings: settings),
     ]
 
 let products: [Product] =

@@ -2,6 +2,8 @@
 // and requests a second, against a container, QEMU, and servers that are plain processes.
 
 import Foundation
+import SwiftletBootProtocol
+import SwiftletHypervisors
 
 /// One server of those that run at the processor's own speed, at one number of connections.
 struct NativeResult: Codable {
@@ -10,6 +12,8 @@ struct NativeResult: Codable {
     var requestsPerSecond: Double?
     /// The built-in monitor's figure over this server's.
     var ratio: Double?
+    /// Exits of the virtual machine for each request, by the monitor's own count.
+    var exitsPerRequest: Double?
     var notMeasured: String?
 }
 
@@ -70,7 +74,9 @@ extension Bench {
                 switch Self.attempt({ () throws(NotMeasured) in
                     try rate(of: try arguments(), at: address, connections: connections)
                 }) {
-                case .success(let rate): result.requestsPerSecond = rate
+                case .success(let (rate, exits)):
+                    result.requestsPerSecond = rate
+                    result.exitsPerRequest = exits
                 case .failure(let reason): result.notMeasured = "\(reason)"
                 }
                 results.append(result)
@@ -206,26 +212,23 @@ extension Bench {
         return microseconds / 1000
     }
 
-    /// The median of three runs of wrk, the server started anew for each.
+    /// The medians of three runs of wrk, the server started anew for each: requests a second, and
+    /// exits a request if the server is a machine whose monitor counts.
     private func rate(
         of command: [String], at address: String, connections: Int
-    ) throws(NotMeasured) -> Double {
+    ) throws(NotMeasured) -> (rate: Double, exits: Double?) {
         let network = try network.get()
         try network.setNeighbour()
         var rates: [Double] = []
+        var exits: [Double] = []
         for _ in 0..<(quick ? 1 : 3) {
             var words = network.enter
             if let pins = Self.pins { words += ["taskset", "-c", "\(pins.machine)"] }
-            let process = try Command.process(
-                words + ["setpriv", "--pdeathsig", "KILL"] + command)
-            process.standardOutput = FileHandle.nullDevice
-            process.standardError = FileHandle.nullDevice
-            do { try process.run() } catch { throw NotMeasured("\(error)") }
-            let identifier = process.processIdentifier
+            let process = try LongRunning(words + ["setpriv", "--pdeathsig", "KILL"] + command)
+            let identifier = process.identifier
             let cleanup = Cleanup.add { kill(identifier, SIGKILL) }
             defer {
-                kill(identifier, SIGKILL)
-                process.waitUntilExit()
+                process.stop()
                 Cleanup.remove(cleanup)
             }
             let load = HTTPLoad(
@@ -236,12 +239,16 @@ extension Bench {
                 guard process.isRunning, tries < 100 else { throw NotMeasured("no answer") }
                 usleep(20_000)
             }
+            let before = MachineStatistics(process: identifier)
             let result = try load.run(connections: connections, seconds: quick ? 2 : 3)
+            if let before, let after = MachineStatistics(process: identifier) {
+                exits.append(Double(after.exits - before.exits) / Double(result.requests))
+            }
             guard result.errors.isEmpty else {
                 throw NotMeasured(result.errors.joined(separator: "; "))
             }
             rates.append(result.requestsPerSecond)
         }
-        return rates.median ?? .nan
+        return (rates.median ?? .nan, exits.median)
     }
 }

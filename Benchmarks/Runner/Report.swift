@@ -65,12 +65,13 @@ struct Report: Codable {
             "", "At the processor's own speed: the image under KVM on a tap, processes on loopback",
         ]
         lines += Self.table(
-            [["server", "conn.", "requests/s", "Swiftlet is", ""]]
+            [["server", "conn.", "requests/s", "Swiftlet is", "exits/request", ""]]
                 + native.map { result in
                     [
                         result.server, "\(result.connections)",
                         result.requestsPerSecond.map(Self.number) ?? "–",
                         result.ratio.map { String(format: "%.2f ×", $0) } ?? "",
+                        result.exitsPerRequest.map { String(format: "%.2f", $0) } ?? "",
                         result.notMeasured.map { "not measured: \($0)" } ?? "",
                     ]
                 })

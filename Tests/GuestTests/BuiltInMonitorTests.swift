@@ -1,5 +1,6 @@
 // What is the built-in monitor's alone: how little a machine takes, and what its process gives up.
 
+import FoundationEssentials
 import Glibc
 import SwiftletBuild
 import SwiftletHypervisors
@@ -58,8 +59,112 @@ struct BuiltInMonitorTests {
             let limits = try text("limits").split(separator: "\n")
             #expect(limits.contains { $0.wholeMatch(of: /Max open files +1 +1 .*/) != nil })
             #expect(limits.contains { $0.wholeMatch(of: /Max core file size +0 +0 .*/) != nil })
-            // Output and errors, errors again, the processor, the link.
-            #expect(try FileSystem.names(in: FilePath("/proc/\(process)/fd")).count == 5)
+            #expect(status.contains("CapEff:\t0000000000000000"))
+            #expect(status.contains("CapPrm:\t0000000000000000"))
+            // Output and errors, errors again, the processor, the link, the counters.
+            #expect(try FileSystem.names(in: FilePath("/proc/\(process)/fd")).count == 6)
+        }
+    }
+
+    @Test(
+        "It runs for those who are not root",
+        .enabled(if: MachineKind.hasBuiltIn && getuid() == 0, "needs root, to be somebody else"))
+    func unprivileged() async throws {
+        let image = try await GuestImages.guest("Hello")
+        var monitor = try await BuiltIn.find()
+        // Nobody, but for the way to /dev/kvm, which may be root's alone.
+        monitor.amend = { command in
+            [
+                "setpriv", "--reuid=65534", "--regid=65534", "--clear-groups",
+                "--inh-caps=+dac_override", "--ambient-caps=+dac_override", "--",
+            ] + command
+        }
+        let end = try await Machine.run(image, type: .builtIn, monitor: monitor)
+        #expect(end.output == "Hello from Swiftlet\n")
+        #expect(end.exit == .exited(0))
+    }
+
+    /// Of `inspect --json`.
+    private struct Inspection: Decodable {
+        struct Kernel: Decodable {
+            var seccomp: String
+            var seccompFilters: Int
+            var noNewPrivileges: Bool
+            var capabilities: UInt64
+        }
+        var guestRing: Int
+        var kernel: Kernel
+        var said: [String: String]
+    }
+
+    /// Of `stats --json`.
+    private struct Stats: Decodable {
+        struct Counters: Decodable {
+            var exits: UInt64
+            var waits: UInt64
+            var registerReads: UInt64
+            var receivedFrames: UInt64
+            var sentFrames: UInt64
+            var sentOctets: UInt64
+        }
+        var counters: Counters?
+    }
+
+    @Test(
+        "What is in force is shown, and counted what comes and goes, of each monitor what it has",
+        .enabled(if: MachineKind.hasBuiltIn, MachineKind.comment),
+        arguments: ["builtin", "qemu"])
+    func inspection(monitor: String) async throws {
+        let image = try await GuestImages.example("HelloHTTP").path.string
+        try await InstanceTool.with(monitor: monitor) { swiftlet in
+            let port = try Machine.freePort()
+            _ = try await swiftlet("run", "-d", "--name", "web", "-p", "\(port):80", image)
+            #expect(try await swiftlet.curl(port).output == "Hello\n")
+
+            let shown = try await swiftlet("inspect", "--json", "web").output
+            let seen = try JSONDecoder().decode(Inspection.self, from: Data(shown.utf8))
+            let isOurs = monitor == "builtin"
+            #expect(seen.kernel.seccomp == (isOurs ? "filter" : "none"), "\(shown)")
+            #expect(seen.kernel.noNewPrivileges == isOurs)
+            #expect((seen.kernel.capabilities == 0) == (isOurs || getuid() != 0))
+            #expect(seen.guestRing == (isOurs ? 3 : 0))
+            #expect(seen.said["calls"]?.contains("ioctl(KVM_RUN)") == (isOurs ? true : nil))
+            #expect((seen.said["landlock"] != nil) == isOurs)
+
+            let text = try await swiftlet("inspect", "web").output
+            #expect(text.contains(isOurs ? "seccomp         filter, 1 installed" : "none: any"))
+            let table = try await swiftlet("stats", "--no-stream").output
+            #expect(table.contains("EXITS/S"), "\(table)")
+
+            let before = try await Self.counters(swiftlet)
+            for _ in 0..<5 { #expect(try await swiftlet.curl(port).output == "Hello\n") }
+            let after = try await Self.counters(swiftlet)
+            guard isOurs else {
+                #expect(before == nil && after == nil)
+                return
+            }
+            let (first, last) = (try #require(before), try #require(after))
+            // A connection each: at least SYN, request and FIN come, and their answers go.
+            #expect(last.receivedFrames >= first.receivedFrames + 15)
+            #expect(last.sentFrames >= first.sentFrames + 15)
+            #expect(last.sentOctets >= first.sentOctets + 5 * 60)
+            #expect(last.exits >= first.exits + 5 && last.waits >= first.waits + 5)
+            // Registers are read in memory.
+            #expect(last.registerReads == 0)
+        }
+    }
+
+    private static func counters(_ swiftlet: InstanceTool) async throws -> Stats.Counters? {
+        let text = try await swiftlet("stats", "--no-stream", "--json").output
+        return try JSONDecoder().decode([Stats].self, from: Data(text.utf8)).first?.counters
+    }
+
+    @Test("What is neither an image nor an instance is called so")
+    func unknown() async throws {
+        try await InstanceTool.with { swiftlet in
+            let outcome = try await swiftlet("inspect", "nobody")
+            #expect(outcome.exitCode == 1)
+            #expect(outcome.errorOutput.contains("there is no image and no instance 'nobody'"))
         }
     }
 

@@ -14,6 +14,7 @@ struct ConfinementTests {
         await #expect(processExitsWith: .exitCode(42)) {
             var ends: [Int32] = [-1, -1]
             pipe(&ends)
+            dup2(ends[1], STDOUT_FILENO)
             // Other threads' memory grows by calls that the monitor, which has one, does not make.
             var octets: [UInt8] = .init(repeating: 0, count: 100_000)
             guard swiftlet_filter_calls(ends[1], ends[0]) == 0 else { _exit(3) }
@@ -21,7 +22,7 @@ struct ConfinementTests {
             var polled = pollfd(fd: ends[0], events: Int16(POLLIN), revents: 0)
             guard swiftlet_poll(&polled, 1, 1000) == 0 else { _exit(2) }
             let isSent =
-                write(ends[1], octets, 10) == 10 && swiftlet_poll(&polled, 1, .max) == 1
+                write(STDOUT_FILENO, octets, 10) == 10 && swiftlet_poll(&polled, 1, .max) == 1
                 && read(ends[0], &octets, 100) == 10
             _exit(isSent && time(nil) > 0 ? 42 : 1)
         }
@@ -67,5 +68,69 @@ struct ConfinementTests {
             guard swiftlet_filter_calls(1, -1) == 0 else { _exit(3) }
             _exit(swiftlet_ioctl(1, swiftlet_kvm_create_vm, 0) >= 0 ? 1 : 2)
         }
+    }
+
+    @Test("Reading from another descriptor than the link's kills")
+    func readElsewhere() async {
+        await #expect(processExitsWith: .signal(SIGSYS)) {
+            var ends: [Int32] = [-1, -1]
+            pipe(&ends)
+            guard write(ends[1], "x", 1) == 1, swiftlet_filter_calls(1, ends[1]) == 0 else {
+                _exit(3)
+            }
+            var octet: UInt8 = 0
+            _exit(read(ends[0], &octet, 1) == 1 ? 1 : 2)
+        }
+    }
+
+    @Test("Writing to another descriptor than the console's kills")
+    func writeElsewhere() async {
+        await #expect(processExitsWith: .signal(SIGSYS)) {
+            var ends: [Int32] = [-1, -1]
+            pipe(&ends)
+            guard swiftlet_filter_calls(1, -1) == 0 else { _exit(3) }
+            _exit(write(ends[1], "x", 1) == 1 ? 1 : 2)
+        }
+    }
+
+    @Test("In a Landlock domain no file opens and no port is reached, without any filter")
+    func landlock() async {
+        await #expect(processExitsWith: .exitCode(42)) {
+            let version = swiftlet_enter_landlock()
+            // Kernels before 5.13, or without it.
+            if version == 0 { _exit(42) }
+            guard version > 0, Glibc.open("/etc/passwd", O_RDONLY) < 0, errno == EACCES else {
+                _exit(1)
+            }
+            guard version >= 4 else { _exit(42) }
+            let socket = Glibc.socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
+            var name = sockaddr_in()
+            name.sin_family = sa_family_t(AF_INET)
+            name.sin_port = UInt16(9).bigEndian
+            name.sin_addr.s_addr = UInt32(0x7F00_0001).bigEndian
+            let result = withUnsafePointer(to: &name) {
+                $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+                    connect(socket, $0, socklen_t(MemoryLayout<sockaddr_in>.size))
+                }
+            }
+            _exit(result < 0 && errno == EACCES ? 42 : 2)
+        }
+    }
+
+    @Test("Without capabilities root is refused what root alone may do")
+    func capabilities() async {
+        await #expect(processExitsWith: .exitCode(42)) {
+            guard swiftlet_drop_capabilities() == 0 else { _exit(1) }
+            _exit(chroot("/") < 0 && errno == EPERM ? 42 : 2)
+        }
+    }
+
+    @Test("What is said of the filter names each call that it allows")
+    func names() {
+        let words = String(cString: swiftlet_allowed_call_names()).split(separator: " ")
+        for word in ["ppoll", "read(link)", "sendmsg(link)", "write(1|2)", "ioctl(KVM_RUN)"] {
+            #expect(words.contains { $0 == word }, "\(word)")
+        }
+        #expect(!words.contains { $0.hasPrefix("open") || $0.hasPrefix("socket") })
     }
 }

@@ -176,6 +176,29 @@ struct DeviceTests {
         }
     }
 
+    @Test("Memory shows registers as loads give them, after every store and broken rule")
+    func shownRegisters() throws {
+        let model = try DriverModel()
+        try model.showRegisters()
+        var numbers = SeededRandom(seed: 1)
+        for device in [DriverModel.entropy, DriverModel.network] {
+            #expect(model.showsRegisters(device))
+            model.start(device, queues: device == DriverModel.network ? 2 : 1)
+            #expect(model.showsRegisters(device) && !model.needsReset(device))
+            receiveQueue.offer(8, in: model)
+            _ = model.process()
+            #expect(model.showsRegisters(device) && model.needsReset(device))
+            for _ in 0..<2000 {
+                model.store(numbers.next() % 20, device, numbers.next() % 0x50 * 4)
+                guard model.showsRegisters(device) else {
+                    Issue.record("memory shows other registers")
+                    return
+                }
+            }
+            memset(model.memory.base + 0x1_0000, 0, 0x3000)
+        }
+    }
+
     /// Rings, descriptors and registers full of numbers, many of them near what is right.
     @Test("A guest that writes anything anywhere harms only itself", arguments: 1...8)
     func fuzz(seed: UInt64) throws {

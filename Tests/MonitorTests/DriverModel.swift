@@ -49,7 +49,16 @@ final class DriverModel {
                 address: [2, 0, 0, 0, 0, 1], link: .stream(StreamLink(ends[0]))))
     }
 
+    /// The pages that the guest reads registers from.
+    private(set) var shown: GuestMemory?
+
+    /// Has registers shown in memory too, and from now on compared with what loads give.
+    func showRegisters() throws {
+        try devices.showRegisters { shown = $0 }
+    }
+
     deinit {
+        devices.release()
         close(link)
         close(host)
         block.deallocate()
@@ -75,6 +84,14 @@ final class DriverModel {
 
     func load(_ device: UInt64, _ offset: UInt64) -> UInt64 {
         devices.load(device + offset, size: 4)
+    }
+
+    /// Whether memory shows all registers of `device` as loads give them.
+    func showsRegisters(_ device: UInt64) -> Bool {
+        guard let page = shown?.pointer(device, 4096) else { return false }
+        return stride(from: 0, to: 0x200 as UInt64, by: 4).allSatisfy {
+            UInt64(page.load(fromByteOffset: Int($0), as: UInt32.self)) == load(device, $0)
+        }
     }
 
     func needsReset(_ device: UInt64) -> Bool { load(device, 0x70) & 64 != 0 }

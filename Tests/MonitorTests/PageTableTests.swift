@@ -129,6 +129,19 @@ struct MachineLayoutTests {
         #expect(layout.physicalAddress(MachineLayout.supervisorBase, length: 8) == nil)
     }
 
+    @Test(
+        "The least memory is enough, and leaves a heap; an octet less is not", arguments: [16, 900])
+    func least(kibibytes: UInt64) throws {
+        let image: Range<UInt64> = 0x23_0000..<(0x23_0000 + kibibytes << 10)
+        let least = MonitorCall.requiredMemory(imageSize: kibibytes << 10)
+        let layout = try MachineLayout(image: image, memory: least)
+        #expect(layout.stack.upperBound - layout.stack.lowerBound >= MonitorCall.smallestStack)
+        #expect(
+            layout.heap.upperBound - layout.heap.lowerBound
+                >= MonitorCall.startInfoSize + MonitorCall.smallestHeap)
+        #expect(throws: MonitorError.self) { try MachineLayout(image: image, memory: least - 1) }
+    }
+
     @Test("Too little memory, and too much, is refused")
     func sizes() {
         for memory in [0, 4096, 160 << 10, 1 << 41, .max] as [UInt64] {

@@ -11,7 +11,8 @@ import Testing
     private static var allFeatures: VirtioFeatures {
         [
             .eventIndex, .networkAddress, .networkMergeableBuffers, .networkGuestChecksum,
-            .networkChecksum, .networkMTU, .networkStatus,
+            .networkChecksum, .networkMTU, .networkStatus, .networkGuestSegmentation,
+            .networkHostSegmentation,
         ]
     }
 
@@ -112,8 +113,8 @@ import Testing
                     }
                     sum &+= frame.unsafeLoad(fromByteOffset: frame.byteCount - 1, as: UInt8.self)
                     _ = transmitter.transmit(
-                        length: min(frame.byteCount, 1514), checksumStart: 34, checksumOffset: 16,
-                        needsChecksum: true
+                        length: frame.byteCount, checksumStart: 34, checksumOffset: 16,
+                        needsChecksum: true, segmentSize: frame.byteCount > 1514 ? 1460 : 0
                     ) { $0.storeBytes(of: sum, toByteOffset: 0, as: UInt8.self) }
                 }
                 if random.below(3) == 0 { nic.flush() }

@@ -15,6 +15,13 @@ import _Concurrency
     public enum LinuxProgram {
         /// Runs it. Its end is the machine's, and its exit code, too.
         public static func run() async {
+            guard !BuiltInMonitor.isPresent else {
+                // There the page tables are the monitor's, which maps no memory on demand yet.
+                Console.write(
+                    "swiftlet: Linux programs do not run in the built-in monitor yet: use ")
+                Console.write("--monitor qemu\n")
+                Exit.exit(code: 126)
+            }
             guard let table = ProgramTable(ImageContents.program) else {
                 Console.write("swiftlet: there is no program in this image\n")
                 Exit.exit(code: 127)

@@ -7,10 +7,19 @@ public struct ChecksumRequest: Equatable, Sendable {
     public var start: UInt16
     /// Octets from `start` to the checksum field.
     public var offset: UInt16
+    /// If not 0, the frame is a TCP segment over IPv4 for the card to cut into segments with so many
+    /// octets of payload each (§5.1.6.2, VIRTIO_NET_HDR_GSO_TCPV4).
+    public var segmentSize: UInt16
+    /// Octets of all headers of such a frame.
+    public var headerLength: UInt16
 
-    @inlinable public init(start: UInt16, offset: UInt16) {
+    @inlinable public init(
+        start: UInt16, offset: UInt16, segmentSize: UInt16 = 0, headerLength: UInt16 = 0
+    ) {
         self.start = start
         self.offset = offset
+        self.segmentSize = segmentSize
+        self.headerLength = headerLength
     }
 }
 
@@ -26,10 +35,17 @@ public protocol NetworkDevice: ~Copyable {
     /// True if the card computes TCP and UDP checksums of outgoing frames.
     var offloadsTransmitChecksum: Bool { get }
 
+    /// The longest IP packet that the card cuts into segments itself, in octets; 0 if it cuts none.
+    var longestSegmentedPacket: Int { get }
+
     /// Sends one frame of `length` octets (Ethernet header included, no FCS), written in place by `fill`.
     ///
     /// - Returns: false if the card has no room now; `fill` was not called, nothing was sent.
     mutating func transmit(
         length: Int, checksum: ChecksumRequest?, fill: (inout MutableRawSpan) -> Void
     ) -> Bool
+}
+
+extension NetworkDevice where Self: ~Copyable {
+    public var longestSegmentedPacket: Int { 0 }
 }

@@ -1,13 +1,16 @@
-// The seccomp filter (Documentation/userspace-api/seccomp_filter.rst): which system calls are left to
-// a monitor whose guest runs. In C, since the kernel's macros for such programs are C's.
+// What a monitor gives up before its guest runs: rights, the file system, and with the seccomp filter
+// (Documentation/userspace-api/seccomp_filter.rst) all system calls but a few. In C, since the
+// kernel's macros for such programs are C's.
 
 #include <asm/unistd.h>
 #include <linux/audit.h>
+#include <linux/capability.h>
 #include <linux/filter.h>
 #include <linux/if_tun.h>
 #include <linux/kvm.h>
 #include <linux/seccomp.h>
 #include <stddef.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
@@ -22,6 +25,27 @@
 #define KILL BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS)
 #define SKIP_UNLESS(value, count) BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, value, 0, count)
 #define ALLOW_IF(value) SKIP_UNLESS(value, 1), ALLOW
+
+// Each list is both a part of the program and of what is said of it.
+
+// Frames, on the network link alone.
+#define LINK_CALLS(CALL) CALL(readv) CALL(writev) CALL(read) CALL(sendmsg)
+// Waiting, randomness, the end; and what the C library and signals want. Nothing of it opens a file,
+// or makes a socket, a process or code.
+#define FREE_CALLS(CALL)                                                                           \
+  CALL(ppoll) CALL(poll) CALL(getrandom) CALL(exit_group) CALL(brk) CALL(munmap) CALL(mremap)      \
+  CALL(madvise) CALL(futex) CALL(clock_gettime) CALL(time) CALL(rt_sigreturn) CALL(restart_syscall)
+
+#define NAME(call) #call " "
+#define NAME_ON_LINK(call) #call "(link) "
+#define ALLOW_CALL(call) ALLOW_IF(__NR_##call),
+#define ALLOW_ON_LINK(call)                                                                        \
+  SKIP_UNLESS(__NR_##call, 4), LOAD_ARGUMENT(0), SKIP_UNLESS((uint32_t)link, 1), ALLOW, KILL,
+
+const char *swiftlet_allowed_call_names(void) {
+  return FREE_CALLS(NAME) LINK_CALLS(NAME_ON_LINK) "write(1|2) ioctl(KVM_RUN) "
+         "ioctl(KVM_GET_SREGS) ioctl(link,TUNSETOFFLOAD) mmap(!PROT_EXEC)";
+}
 
 int swiftlet_filter_calls(int processor, int link) {
   struct sock_filter program[] = {
@@ -41,26 +65,14 @@ int swiftlet_filter_calls(int processor, int link) {
       LOAD_ARGUMENT(1),
       ALLOW_IF(TUNSETOFFLOAD),
       KILL,
-      // The devices, the console, waiting.
-      ALLOW_IF(__NR_ppoll),
-      ALLOW_IF(__NR_readv),
-      ALLOW_IF(__NR_writev),
-      ALLOW_IF(__NR_sendmsg),
-      ALLOW_IF(__NR_read),
-      ALLOW_IF(__NR_write),
-      ALLOW_IF(__NR_poll),
-      ALLOW_IF(__NR_getrandom),
-      ALLOW_IF(__NR_exit_group),
-      // What the C library and signals want. Nothing of it makes code.
-      ALLOW_IF(__NR_brk),
-      ALLOW_IF(__NR_munmap),
-      ALLOW_IF(__NR_mremap),
-      ALLOW_IF(__NR_madvise),
-      ALLOW_IF(__NR_futex),
-      ALLOW_IF(__NR_clock_gettime),
-      ALLOW_IF(__NR_time),
-      ALLOW_IF(__NR_rt_sigreturn),
-      ALLOW_IF(__NR_restart_syscall),
+      LINK_CALLS(ALLOW_ON_LINK)
+      SKIP_UNLESS(__NR_write, 5),
+      LOAD_ARGUMENT(0),
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, STDOUT_FILENO, 1, 0),
+      SKIP_UNLESS(STDERR_FILENO, 1),
+      ALLOW,
+      KILL,
+      FREE_CALLS(ALLOW_CALL)
       SKIP_UNLESS(__NR_mmap, 3),
       LOAD_ARGUMENT(2),
       BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, PROT_EXEC, 1, 0),
@@ -70,6 +82,37 @@ int swiftlet_filter_calls(int processor, int link) {
   struct sock_fprog filter = {sizeof(program) / sizeof(program[0]), program};
   if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) return -1;
   return (int)syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &filter);
+}
+
+int swiftlet_drop_capabilities(void) {
+  struct __user_cap_header_struct header = {_LINUX_CAPABILITY_VERSION_3, 0};
+  struct __user_cap_data_struct none[2];
+  memset(none, 0, sizeof(none));
+  return (int)syscall(SYS_capset, &header, none);
+}
+
+// Of its own, as the headers of the host that builds may be older than the kernel that runs.
+struct ruleset {
+  uint64_t files, ports, scopes;
+};
+
+int swiftlet_enter_landlock(void) {
+  enum { VERSION = 1, CREATE_RULESET = 444, RESTRICT_SELF = 446 };
+  long version = syscall(CREATE_RULESET, NULL, 0, VERSION);
+  if (version < 1) return 0;
+  // Access rights by the version of the interface that brought them; no rule allows any.
+  struct ruleset nothing = {
+      .files = version >= 5 ? 0xFFFF : version >= 3 ? 0x7FFF : version >= 2 ? 0x3FFF : 0x1FFF,
+      .ports = version >= 4 ? 3 : 0,
+      .scopes = version >= 6 ? 3 : 0,
+  };
+  size_t size = version >= 6 ? 24 : version >= 4 ? 16 : 8;
+  if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) return -1;
+  int rules = (int)syscall(CREATE_RULESET, &nothing, size, 0);
+  if (rules < 0) return -1;
+  int result = (int)syscall(RESTRICT_SELF, rules, 0);
+  close(rules);
+  return result == 0 ? (int)version : -1;
 }
 
 int swiftlet_close_range(unsigned first, unsigned last) {

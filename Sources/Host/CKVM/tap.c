@@ -16,6 +16,7 @@ int swiftlet_tun_attach(int file, const char *name, int header_size) {
   return result < 0 ? result : ioctl(file, TUNSETVNETHDRSZ, &header_size);
 }
 
-int swiftlet_tun_offload_checksums(int file, int wanted) {
-  return ioctl(file, TUNSETOFFLOAD, wanted ? TUN_F_CSUM : 0u);
+int swiftlet_tun_set_offload(int file, int checksums, int segments) {
+  unsigned wanted = checksums ? TUN_F_CSUM | (segments ? TUN_F_TSO4 : 0) : 0;
+  return ioctl(file, TUNSETOFFLOAD, wanted);
 }

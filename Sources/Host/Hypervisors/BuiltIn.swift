@@ -55,12 +55,6 @@ public struct BuiltIn: Monitor {
         return BuiltIn(program: program, hasPasst: FileSystem.findProgram(passt) != nil)
     }
 
-    /// The least memory, in octets, that the monitor starts this image in: with a stack of 32 KiB,
-    /// its start info, and a heap of 64 KiB.
-    private func requiredMemory(_ image: Image) -> Int {
-        Int(image.header.imageEnd - image.segments[0].address) + (32 + 12 + 64) << 10
-    }
-
     /// The arguments for a machine that runs the file `image`.
     func arguments(for machine: MachineRequest) -> [String] {
         var arguments = ["--memory", "\(machine.memory)"]
@@ -91,7 +85,9 @@ public struct BuiltIn: Monitor {
                 "the built-in monitor is no \(machine.type.rawValue)",
                 hint: "Use --monitor qemu with --machine.", exitCode: ExitCode.usage)
         }
-        let needed = requiredMemory(machine.image)
+        let start = machine.image.segments[0].address
+        let imageSize = max(machine.image.header.imageEnd, start) - start
+        let needed = Int(clamping: MonitorCall.requiredMemory(imageSize: imageSize))
         guard machine.memory >= needed else {
             throw ToolError(
                 "'\(machine.image.path)' needs \(MemorySize.text(needed)) of memory, and gets "
@@ -108,7 +104,6 @@ public struct BuiltIn: Monitor {
         try check(machine)
         let (status, errors) = try await MonitorProcess.run(
             amend([program.string] + arguments(for: machine)), console: console)
-        if let signal = MachineSignals.stoppedBy { return .stopped(signal: signal) }
         if Task.isCancelled { return .stopped(signal: SIGTERM) }
         let ownWords = errors.split(separator: "\n").filter { $0.hasPrefix(Self.programName) }
         switch status {

@@ -68,7 +68,7 @@ public protocol Monitor: Sendable {
     var name: String { get }
 
     /// Runs a machine to its end. `console` gets what the guest prints as it comes. Cancelling the
-    /// task, or a signal to `MachineSignals`, stops the machine.
+    /// task stops the machine.
     func run(
         _ machine: MachineRequest,
         console: @escaping @Sendable (ArraySlice<UInt8>) async -> Void

@@ -6,8 +6,8 @@ import SystemPackage
 
 /// Runs the program that runs a machine.
 enum MonitorProcess {
-    /// Runs `command`, a program and its arguments, to its end. `console` gets its standard output as it comes. Cancelling the
-    /// task, or a signal to `MachineSignals`, stops it.
+    /// Runs `command`, a program and its arguments, to its end. `console` gets its standard output as
+    /// it comes. Cancelling the task stops it.
     ///
     /// - Returns: how it ended, and what it wrote to standard error.
     static func run(
@@ -27,8 +27,6 @@ enum MonitorProcess {
                 input: .none, output: .sequence,
                 error: .string(limit: 1 << 20)
             ) { execution in
-                MachineSignals.watch(execution.processIdentifier.value)
-                defer { MachineSignals.watch(0) }
                 for try await buffer in execution.standardOutput {
                     await console(buffer.withUnsafeBytes { Array($0) }[...])
                 }

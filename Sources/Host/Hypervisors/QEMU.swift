@@ -108,7 +108,6 @@ public struct QEMU: Monitor {
         if let file = command.exitFile, let code = try? FileSystem.read(file).last {
             return .exited(code)
         }
-        if let signal = MachineSignals.stoppedBy { return .stopped(signal: signal) }
         if Task.isCancelled { return .stopped(signal: SIGTERM) }
         guard status.isSuccess else {
             throw ToolError(

@@ -116,6 +116,13 @@ public struct Instance: Sendable {
         else { return nil }
         return usage
     }
+
+    /// What the machine's monitor has counted since the machine's start; nil if it does not count,
+    /// or does not run.
+    public var statistics: MachineStatistics? {
+        guard machineProcess != nil, let machine = state.machine else { return nil }
+        return MachineStatistics(process: machine)
+    }
 }
 
 /// The files of one instance.

@@ -62,6 +62,12 @@ public struct InstanceStore: Sendable {
         try locked(.shared) { () throws(ToolError) in try observe(name) }
     }
 
+    /// Whether there is one of this name.
+    public func has(_ name: String) throws(ToolError) -> Bool {
+        try InstanceName.check(name)
+        return FileSystem.isFolder(folder(name).path)
+    }
+
     private func observe(_ name: String) throws(ToolError) -> Instance {
         let folder = try existing(name)
         // Never waits: only the holder of the other lock takes this one besides a supervisor.

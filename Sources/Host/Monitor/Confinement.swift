@@ -8,27 +8,43 @@ import Glibc
 enum Confinement {
     /// Enters them, for good.
     ///
-    /// - Closed descriptors: all but standard output and error, the processor and the link. The
-    ///   virtual machine and its memory live as long as its processor.
+    /// - Capabilities: none, whoever started this.
+    /// - Landlock, where the kernel offers it: no path, no port, no other process. The filter leaves
+    ///   no call that could name one; should there be a hole in it, this stands behind it.
+    /// - Closed descriptors: all but standard output and error, and those that are kept. The virtual
+    ///   machine and its memory live as long as its processor.
     /// - Limits: no new descriptor, no core file with the guest's memory in it.
-    /// - System calls: those of swiftlet_filter_calls; opening files, making sockets and processes
-    ///   are not among them, so there is no path and no address left to be guarded.
+    /// - System calls: those of swiftlet_filter_calls.
     ///
     /// - Parameters:
     ///   - processor: the virtual processor's descriptor.
     ///   - link: the network link's, if there is one.
-    static func enter(processor: Int32, link: Int32?) throws(MonitorError) {
-        try closeAll(except: [STDOUT_FILENO, STDERR_FILENO, processor, link ?? processor])
+    ///   - statistics: where to say what is in force; its descriptor is kept too.
+    static func enter(
+        processor: Int32, link: Int32?, statistics: StatisticsPage
+    ) throws(MonitorError) {
+        guard swiftlet_drop_capabilities() == 0 else {
+            throw .system("cannot give up capabilities")
+        }
+        let landlock = swiftlet_enter_landlock()
+        guard landlock >= 0 else { throw .system("cannot enter a Landlock domain") }
+        let kept = [processor, link, statistics.file].compactMap { $0 }
+        try closeAll(except: [STDOUT_FILENO, STDERR_FILENO] + kept)
         // Polling one descriptor takes a limit of one, so the lowest must not be free.
         guard dup2(STDERR_FILENO, STDIN_FILENO) == STDIN_FILENO else {
             throw .system("cannot close standard input")
         }
+        // None of RLIMIT_NPROC: KVM makes a thread of its own for a machine at its first entry, which
+        // counts. Processes are the filter's to refuse.
         for (resource, limit) in [(RLIMIT_NOFILE, rlim_t(1)), (RLIMIT_CORE, rlim_t(0))] {
             var bound = rlimit(rlim_cur: limit, rlim_max: limit)
             guard setrlimit(__rlimit_resource_t(resource.rawValue), &bound) == 0 else {
                 throw .system("cannot set limits")
             }
         }
+        statistics.say(
+            "landlock: " + (landlock > 0 ? "version \(landlock)" : "not offered by this kernel")
+                + "\ncalls: " + String(cString: swiftlet_allowed_call_names()) + "\n")
         guard swiftlet_filter_calls(processor, link ?? -1) == 0 else {
             throw .system("cannot filter system calls (seccomp)")
         }

@@ -34,6 +34,11 @@ struct GuestMemory {
         deviceRange = range
     }
 
+    /// Gives memory back that `init(_:)` reserved; nothing may use it afterwards.
+    func release() {
+        munmap(base, Int(range.upperBound - range.lowerBound))
+    }
+
     /// The octets at a guest-physical address; nil if not all of them are RAM.
     func pointer(_ address: UInt64, _ length: UInt64) -> UnsafeMutableRawPointer? {
         guard range.contains(address), length <= range.upperBound - address else { return nil }

@@ -39,10 +39,13 @@ struct KVM {
         swiftlet_run_want_registers(run)
     }
 
-    /// Gives the machine memory.
-    func addMemory(slot: UInt32, _ memory: GuestMemory) throws(MonitorError) {
+    /// Gives the machine memory. Of what the guest may only read, each write leaves the machine.
+    func addMemory(
+        slot: UInt32, _ memory: GuestMemory, isReadOnly: Bool = false
+    ) throws(MonitorError) {
         var region = kvm_userspace_memory_region()
         region.slot = slot
+        region.flags = isReadOnly ? UInt32(KVM_MEM_READONLY) : 0
         region.guest_phys_addr = memory.range.lowerBound
         region.memory_size = memory.range.upperBound - memory.range.lowerBound
         region.userspace_addr = UInt64(UInt(bitPattern: memory.base))
@@ -123,9 +126,7 @@ struct KVM {
     /// Runs the guest until it leaves; false if a signal came first.
     func enter() throws(MonitorError) -> Bool {
         if swiftlet_ioctl(processor, swiftlet_kvm_run, 0) == 0 { return true }
-        guard errno == EINTR || errno == EAGAIN else {
-            throw .system("KVM could not run the guest")
-        }
+        guard errno == EINTR else { throw .system("KVM could not run the guest") }
         return false
     }
 

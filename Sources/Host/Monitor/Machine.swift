@@ -30,12 +30,14 @@ struct MachineSettings: Equatable {
 struct Machine {
     private static let memorySlot: UInt32 = 0
     private static let supervisorSlot: UInt32 = 1
+    private static let registerSlot: UInt32 = 2
 
     private let kvm: KVM
     private let layout: MachineLayout
     private let memory: GuestMemory
     private let supervisor: GuestMemory
     private var devices: Devices
+    private let statistics: StatisticsPage
 
     init(_ settings: MachineSettings) throws(MonitorError) {
         let image = try ImageFile(path: settings.image)
@@ -45,6 +47,8 @@ struct Machine {
         memory.deviceRange = layout.heap
         try image.load(into: memory, delta: layout.imageDelta)
         devices = Devices(network: try Self.makeNetwork(settings))
+        // Not before, as the network's process would have it too.
+        statistics = StatisticsPage()
         try StartInfo.write(
             to: memory, layout: layout,
             commandLine: Array((settings.commandLine + devices.commandLineWords).utf8))
@@ -52,11 +56,14 @@ struct Machine {
         self.memory = memory
         SupervisorPages.write(to: supervisor.base)
         let root = try Self.mapMemory(
-            image: image, layout: layout, supervisor: supervisor,
+            segments: image.segments, layout: layout, supervisor: supervisor,
             registerPages: devices.registerPages)
 
         try kvm.addMemory(slot: Self.memorySlot, memory)
         try kvm.addMemory(slot: Self.supervisorSlot, supervisor)
+        try devices.showRegisters { pages throws(MonitorError) in
+            try kvm.addMemory(slot: Self.registerSlot, pages, isReadOnly: true)
+        }
         let features = try kvm.passFeatures()
         try kvm.setSpecialRegisters(pageTables: root, features: features)
         try kvm.setEntry(image.entry, layout: layout)
@@ -85,8 +92,9 @@ struct Machine {
     }
 
     /// Builds the page tables; their root.
-    private static func mapMemory(
-        image: ImageFile, layout: MachineLayout, supervisor: GuestMemory, registerPages: [UInt64]
+    static func mapMemory(
+        segments: [ImageSegment], layout: MachineLayout, supervisor: GuestMemory,
+        registerPages: [UInt64]
     ) throws(MonitorError) -> UInt64 {
         let tablesOffset = SupervisorPages.count * MachineLayout.pageSize
         let start = layout.supervisor.lowerBound
@@ -95,7 +103,7 @@ struct Machine {
             capacity: Int((layout.supervisor.upperBound - start - tablesOffset) / 4096))
         func size(_ range: Range<UInt64>) -> UInt64 { range.upperBound - range.lowerBound }
         var isComplete = SupervisorPages.map(in: &tables, physical: start)
-        for segment in image.segments where isComplete {
+        for segment in segments where isComplete {
             isComplete = tables.map(
                 virtual: segment.address,
                 physical: UInt64(Int64(segment.address) + layout.imageDelta),
@@ -121,19 +129,25 @@ struct Machine {
 
     /// Gives up all that running the guest does not take.
     func confine() throws(MonitorError) {
-        try Confinement.enter(processor: kvm.processor, link: devices.network?.link.file)
+        try Confinement.enter(
+            processor: kvm.processor, link: devices.network?.link.file,
+            statistics: statistics)
     }
 
     /// Runs the guest to its end; its exit code.
     mutating func run() throws(MonitorError) -> UInt8 {
         while true {
-            guard try kvm.enter() else { continue }
+            guard try kvm.enter() else {
+                statistics.count(.interruptions)
+                continue
+            }
             switch Int32(swiftlet_run_exit_reason(kvm.run)) {
             case KVM_EXIT_IO:
                 if let code = handlePort() { return code }
             case KVM_EXIT_MMIO:
                 handleRegister()
             case KVM_EXIT_SHUTDOWN:
+                statistics.count(.otherExits)
                 return reportDeath("the processor shut down (a triple fault)")
             case let reason:
                 return reportDeath("KVM gave the guest up (exit reason \(reason))")
@@ -146,9 +160,11 @@ struct Machine {
         let address = swiftlet_run_mmio_address(kvm.run)
         let size = Int(swiftlet_run_mmio_size(kvm.run))
         if swiftlet_run_mmio_is_write(kvm.run) != 0 {
+            statistics.count(.registerWrites)
             devices.store(
                 swiftlet_run_mmio_value(kvm.run), at: address, size: size, memory)
         } else {
+            statistics.count(.registerReads)
             swiftlet_run_set_mmio_value(kvm.run, devices.load(address, size: size))
         }
     }
@@ -156,20 +172,27 @@ struct Machine {
     private mutating func handlePort() -> UInt8? {
         let port = swiftlet_run_io_port(kvm.run)
         guard swiftlet_run_io_is_write(kvm.run) != 0 else {
+            statistics.count(.timeReads)
             answerPort(port)
             return nil
         }
         let registers = kvm.registers
         switch port {
         case MonitorCall.consolePort:
-            writeConsole(registers.rdi, registers.rsi)
+            statistics.count(.consoleCalls)
+            if let octets = Self.consoleOctets(registers.rdi, registers.rsi, layout, memory) {
+                Console.write(octets)
+            }
         case MonitorCall.waitPort:
+            statistics.count(.waits)
             devices.wait(registers.rdi, memory)
+            if let traffic = devices.network?.traffic { statistics.set(traffic) }
         case MonitorCall.exitPort:
             return UInt8(truncatingIfNeeded: registers.rdi)
         case UInt16(SupervisorPages.faultPort):
+            statistics.count(.faults)
             return handleFault(registers)
-        default: break
+        default: statistics.count(.otherExits)
         }
         return nil
     }
@@ -186,18 +209,22 @@ struct Machine {
         }
     }
 
-    private func writeConsole(_ address: UInt64, _ length: UInt64) {
+    /// What a console call names, cut at the limit; nil if it is not all the guest's.
+    static func consoleOctets(
+        _ address: UInt64, _ length: UInt64, _ layout: MachineLayout, _ memory: GuestMemory
+    ) -> UnsafeRawBufferPointer? {
         let length = min(length, UInt64(MonitorCall.consoleLimit))
         guard let physical = layout.physicalAddress(address, length: length),
             let octets = memory.pointer(physical, length)
-        else { return }
-        Console.write(UnsafeRawBufferPointer(start: octets, count: Int(length)))
+        else { return nil }
+        return UnsafeRawBufferPointer(start: octets, count: Int(length))
     }
 
     // MARK: Faults
 
     /// The exception whose stub was reached; nil if it was the guest that wrote to the port.
     private func handleFault(_ registers: kvm_regs) -> UInt8? {
+        if SupervisorPages.isSystemCall(at: registers.rip) { return reportSystemCall(registers) }
         guard let vector = SupervisorPages.vector(at: registers.rip) else { return nil }
         // What the processor pushed: an error code, RIP, CS, RFLAGS, RSP, SS.
         let offset = registers.rsp &- SupervisorPages.descriptors
@@ -213,9 +240,24 @@ struct Machine {
         interrupted.rip = word(0)
         interrupted.rflags = word(2)
         interrupted.rsp = word(3)
+        // Of ring 3 the stub was reached, and is forbidden.
+        if SupervisorPages.isSystemCall(at: interrupted.rip) {
+            return reportSystemCall(interrupted)
+        }
         let fault = Fault(
             vector: vector, errorCode: hasErrorCode ? word(-1) : 0,
             address: kvm.faultAddress(), registers: interrupted)
+        Console.write(fault.report(memory, layout))
+        return fault.exitCode
+    }
+
+    /// What other hosts report of their own: `syscall` is no instruction here. It left the address
+    /// behind it in rcx, and the flags in r11.
+    private func reportSystemCall(_ registers: kvm_regs) -> UInt8 {
+        var interrupted = registers
+        interrupted.rip = registers.rcx &- 2
+        interrupted.rflags = registers.r11
+        let fault = Fault(vector: 6, errorCode: 0, address: 0, registers: interrupted)
         Console.write(fault.report(memory, layout))
         return fault.exitCode
     }

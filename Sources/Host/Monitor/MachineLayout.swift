@@ -18,16 +18,11 @@ struct MachineLayout: Equatable {
     static let largePageSize: UInt64 = 1 << 21
     /// Room for device registers below RAM, a page each.
     static let deviceWindow: UInt64 = 0x1_0000
-    static let smallestStack: UInt64 = 32 << 10
     static let largestStack: UInt64 = 1 << 20
-    /// Pages of the start info: one for it and its memory map, two for the command line.
-    static let startInfoPages: UInt64 = 3
     /// The longest command line, its NUL included.
     static let commandLineLimit = 8192
     /// Where descriptors and stubs lie, out of the guest's reach.
     static let supervisorBase: UInt64 = 0xFFFF_8000_0000_0000
-    /// What a heap needs at the least beside the image.
-    static let smallestHeap: UInt64 = 64 << 10
 
     /// The image in virtual memory; whole pages.
     let image: Range<UInt64>
@@ -53,10 +48,7 @@ struct MachineLayout: Equatable {
         let imageEnd = Self.roundUp(image.upperBound, page)
         let imageSize = imageEnd - image.lowerBound
         let size = memory / page * page
-        // An eighth of memory, as under other monitors.
-        let stackSize = min(
-            max(Self.roundUp(size / 8, page), Self.smallestStack), Self.largestStack)
-        let needed = imageSize + stackSize + Self.startInfoPages * page + Self.smallestHeap
+        let needed = MonitorCall.requiredMemory(imageSize: imageSize)
         guard size >= needed, size <= 1 << 40 else {
             throw MonitorError(
                 size < needed
@@ -64,6 +56,10 @@ struct MachineLayout: Equatable {
                         + "\(memory / 1024) KiB\n  Give it more with -m."
                     : "no machine has more than 1 TiB of memory")
         }
+        // An eighth of memory, as under other monitors, if image and heap leave so much.
+        let stackSize = min(
+            max(Self.roundUp(size / 8, page), MonitorCall.smallestStack), Self.largestStack,
+            size - needed + MonitorCall.smallestStack)
         self.image = image.lowerBound..<imageEnd
         let start = Self.deviceWindow
         ram = start..<(start + size)

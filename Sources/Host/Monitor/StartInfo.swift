@@ -1,6 +1,8 @@
 // What the guest is told at its start: Xen's hvm_start_info (version 1), with one run of RAM in its
 // memory map, and the command line.
 
+import SwiftletBootProtocol
+
 /// Writes the start info's pages.
 enum StartInfo {
     private static let magic: UInt32 = 0x336E_C578
@@ -10,11 +12,10 @@ enum StartInfo {
     static func write(
         to memory: GuestMemory, layout: MachineLayout, commandLine: [UInt8]
     ) throws(MonitorError) {
-        let size = MachineLayout.startInfoPages * MachineLayout.pageSize
         guard commandLine.count < MachineLayout.commandLineLimit else {
             throw MonitorError("arguments and environment are longer than a guest is told")
         }
-        guard let page = memory.pointer(layout.startInfo, size) else {
+        guard let page = memory.pointer(layout.startInfo, MonitorCall.startInfoSize) else {
             throw MonitorError("no memory for the start info")
         }
         page.storeBytes(of: magic, toByteOffset: 0, as: UInt32.self)

@@ -25,6 +25,9 @@ enum SupervisorPages {
     /// Exceptions; what lies beyond the table's limit is a general protection fault.
     static let vectors = 32
     private static let stubSize = 16
+    /// Where `syscall` leads on hosts whose KVM takes it in spite of EFER, in ring 3 or out of it: a
+    /// stub behind the others.
+    static let systemCallStub = stubs + UInt64(vectors * stubSize)
 
     /// The I/O permission map behind the task state (SDM volume 1 §19.5.2): a bit a port, 0 for those
     /// of monitor calls, up to the last of them and an octet of ones.
@@ -66,6 +69,12 @@ enum SupervisorPages {
         }
         let gates = pages + Int(interruptTable - descriptors)
         let code = pages + Int(stubs - descriptors)
+        for slot in 0...vectors {
+            // out %al, $port; iretq
+            for (offset, octet) in [0xE6, faultPort, 0x48, 0xCF].enumerated() {
+                code.storeBytes(of: octet, toByteOffset: slot * stubSize + offset, as: UInt8.self)
+            }
+        }
         for vector in 0..<vectors {
             let stub = stubs + UInt64(vector * stubSize)
             // An interrupt gate that only exceptions may take, on IST1.
@@ -74,11 +83,6 @@ enum SupervisorPages {
                     | (stub >> 16 & 0xFFFF) << 48,
                 toByteOffset: vector * 16, as: UInt64.self)
             gates.storeBytes(of: stub >> 32, toByteOffset: vector * 16 + 8, as: UInt64.self)
-            // out %al, $port; iretq
-            for (offset, octet) in [0xE6, faultPort, 0x48, 0xCF].enumerated() {
-                code.storeBytes(
-                    of: octet, toByteOffset: vector * stubSize + offset, as: UInt8.self)
-            }
         }
     }
 
@@ -88,6 +92,11 @@ enum SupervisorPages {
             return nil
         }
         return Int(instruction - stubs) / stubSize
+    }
+
+    /// Whether `instruction` lies in the stub of `syscall`.
+    static func isSystemCall(at instruction: UInt64) -> Bool {
+        instruction >= systemCallStub && instruction < systemCallStub + UInt64(stubSize)
     }
 
     /// Whether the processor pushes an error code (SDM volume 3 table 6-1).

@@ -41,6 +41,10 @@ extension KVM {
             // LME, LMA, NXE; without SCE, `syscall` is an illegal instruction.
             registers.efer = 0xD00
         }
+        // Not every KVM heeds that, so `syscall` leads somewhere: LSTAR and CSTAR (SDM volume 4).
+        guard swiftlet_set_system_call_entry(processor, SupervisorPages.systemCallStub) == 2 else {
+            throw .system("cannot set the virtual processor's entry for system calls")
+        }
         guard features.hasExtendedStates else { return }
         // x87, SSE, AVX and AVX-512, as offered.
         try setExtendedStates(features.extendedStates & 0xE7 | 1)

@@ -67,6 +67,8 @@ struct InstanceRow: Encodable {
     var process: Int32?
     /// The supervisor's process.
     var supervisor: Int32?
+    /// Since the last start; nil where the monitor does not count.
+    var counters: MachineCounters?
 
     init(_ instance: Instance, now: Double) {
         let (configuration, state) = (instance.configuration, instance.state)
@@ -86,6 +88,7 @@ struct InstanceRow: Encodable {
         reason = state.phase == .running ? nil : state.reason
         process = usage == nil ? nil : state.machine
         supervisor = instance.isAlive ? state.supervisor : nil
+        counters = MachineCounters(instance)
     }
 
     /// The state, and how an end came.

@@ -8,7 +8,8 @@ import SwiftletInstances
 
 struct StatsCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "stats", abstract: "Shows processor time and memory of instances, live.")
+        commandName: "stats",
+        abstract: "Shows processor time, memory, exits and packets of instances, live.")
 
     @Argument(help: "Names of instances; all that run without.", completion: .instances)
     var names: [String] = []
@@ -30,6 +31,10 @@ struct StatsCommand: AsyncParsableCommand {
         var memoryUsed: Int
         /// Octets that the guest has.
         var memoryGiven: Int
+        /// Since the machine's start; nil where the monitor does not count.
+        var counters: MachineCounters?
+        /// Exits of the virtual machine in a second, between two looks.
+        var exitRate: Double?
     }
 
     func run() async throws {
@@ -48,11 +53,15 @@ struct StatsCommand: AsyncParsableCommand {
         } while !noStream
     }
 
-    private typealias Look = (instance: Instance, usage: ProcessUsage)
+    private typealias Look = (
+        instance: Instance, usage: ProcessUsage, counters: MachineCounters?
+    )
 
     private func looks(_ store: InstanceStore) throws(ToolError) -> [Look] {
         try store.list().filter { names.isEmpty || names.contains($0.name) }
-            .compactMap { instance in instance.machineProcess.map { (instance, $0) } }
+            .compactMap { instance in
+                instance.machineProcess.map { (instance, $0, MachineCounters(instance)) }
+            }
     }
 
     private func rows(_ now: [Look], since before: [Look], elapsed: Duration) -> [Row] {
@@ -65,10 +74,15 @@ struct StatsCommand: AsyncParsableCommand {
                 $0.instance.name == look.instance.name && $0.usage.start == look.usage.start
             }
             let used = look.usage.processorTime - (earlier?.usage.processorTime ?? 0)
+            let exits = look.counters.map {
+                Double($0.exits - min($0.exits, earlier?.counters?.exits ?? 0))
+                    / max(seconds, 0.001)
+            }
             return Row(
                 name: look.instance.name, processor: used / max(seconds, 0.001) * 100,
                 processorTime: look.usage.processorTime, memoryUsed: look.usage.memory,
-                memoryGiven: look.instance.configuration.memory)
+                memoryGiven: look.instance.configuration.memory, counters: look.counters,
+                exitRate: exits)
         }
     }
 
@@ -78,13 +92,23 @@ struct StatsCommand: AsyncParsableCommand {
         if !noStream, isatty(1) == 1 { Terminal.write(Array("\u{1B}[H\u{1B}[J".utf8)[...]) }
         Terminal.result(
             Table.text(
-                ["NAME", "CPU", "CPU TIME", "MEMORY"],
+                ["NAME", "CPU", "CPU TIME", "MEMORY", "EXITS/S", "RECEIVED", "SENT"],
                 rows.map { row in
                     [
                         row.name, "\(Age.hundredths(row.processor)) %",
                         "\(Age.hundredths(row.processorTime)) s",
                         "\(Size.text(row.memoryUsed)) / \(MemorySize.text(row.memoryGiven))",
-                    ]
+                        row.exitRate.map { "\(Int($0.rounded()))" } ?? "-",
+                    ] + traffic(row.counters)
                 }))
+    }
+
+    /// Octets, and frames behind them.
+    private func traffic(_ counters: MachineCounters?) -> [String] {
+        guard let counters else { return ["-", "-"] }
+        return [
+            "\(Size.text(Int(clamping: counters.receivedOctets))) (\(counters.receivedFrames))",
+            "\(Size.text(Int(clamping: counters.sentOctets))) (\(counters.sentFrames))",
+        ]
     }
 }

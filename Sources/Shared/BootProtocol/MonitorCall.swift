@@ -33,4 +33,13 @@ public enum MonitorCall {
     public static var lowestAddress: UInt64 { 0x20_0000 }
     /// The end of the virtual addresses that an image may use.
     public static var highestAddress: UInt64 { 0x8000_0000 }
+
+    /// What a machine needs besides its image, in octets: the least stack, the start info (a page for
+    /// it and its memory map, two for the command line), the least heap.
+    public static var smallestStack: UInt64 { 32 << 10 }
+    public static var startInfoSize: UInt64 { 3 << 12 }
+    public static var smallestHeap: UInt64 { 64 << 10 }
+    public static func requiredMemory(imageSize: UInt64) -> UInt64 {
+        imageSize &+ smallestStack &+ startInfoSize &+ smallestHeap
+    }
 }

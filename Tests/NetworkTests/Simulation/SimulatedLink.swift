@@ -48,12 +48,15 @@ struct SimulatedLink: ~Copyable {
 
     init(
         _ quality: LinkQuality = .perfect, seed: UInt64, mtu: Int = 1500, offloads: Bool = false,
-        configuration: NetworkConfiguration = NetworkConfiguration()
+        cuts: Bool = false, configuration: NetworkConfiguration = NetworkConfiguration()
     ) {
         self.quality = quality
         generator = SeededRandom(seed: seed)
+        var leftDevice = SimulatedDevice(
+            hardwareAddress: Self.leftHardware, mtu: mtu, offloads: cuts)
+        if cuts { leftDevice.longestSegmentedPacket = 65_522 }
         left = NetworkStack(
-            device: SimulatedDevice(hardwareAddress: Self.leftHardware, mtu: mtu),
+            device: leftDevice,
             configuration: configuration, secret: (generator.next(), generator.next()))
         right = NetworkStack(
             device: SimulatedDevice(

@@ -9,8 +9,11 @@ struct StreamTransfer: ~Copyable {
     let octets: Int
     private let seed: UInt64
 
-    init(octets: Int, seed: UInt64, _ quality: LinkQuality, offloads: Bool = false) {
-        link = SimulatedLink(quality, seed: seed, offloads: offloads)
+    init(
+        octets: Int, seed: UInt64, _ quality: LinkQuality, offloads: Bool = false,
+        cuts: Bool = false
+    ) {
+        link = SimulatedLink(quality, seed: seed, offloads: offloads, cuts: cuts)
         link.configure()
         self.octets = octets
         self.seed = seed
@@ -83,6 +86,23 @@ struct StreamTransfer: ~Copyable {
         #expect(seen(try transfer.run(seconds: 60)) == 1_000_000)
         #expect(seen(transfer.link.left.tcp.statistics.segmentsRetransmitted) == 0)
         #expect(seen(transfer.link.right.statistics.droppedChecksums) == 0)
+    }
+
+    @Test func segmentsThatTheCardCuts() throws {
+        var transfer = StreamTransfer(octets: 4_000_000, seed: 12, .perfect, cuts: true)
+        #expect(seen(try transfer.run(seconds: 60)) == 4_000_000)
+        #expect(seen(transfer.link.left.tcp.statistics.segmentsRetransmitted) == 0)
+        #expect(seen(transfer.link.right.statistics.droppedChecksums) == 0)
+        // Most of it went out in large pieces: a packet carries 1 460 octets at most.
+        #expect(seen(transfer.link.left.tcp.statistics.segmentsSent) < 4_000_000 / 5_000)
+    }
+
+    @Test(arguments: [1 as UInt64, 2]) func segmentsThatTheCardCutsOverABadLink(
+        seed: UInt64
+    ) throws {
+        var transfer = StreamTransfer(octets: 4 << 20, seed: seed, .bad, cuts: true)
+        #expect(seen(try transfer.run(seconds: 600)) == 4 << 20)
+        #expect(seen(transfer.link.framesLost) > 20)
     }
 
     @Test(arguments: [1 as UInt64, 2]) func tenMegabytesOverALinkThatLosesTwoPercent(

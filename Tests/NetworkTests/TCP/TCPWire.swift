@@ -15,6 +15,9 @@ struct WireFaults {
     var jitter: UInt64 = 2_000_000
     /// Octets per second; 0: without limit.
     var rate: UInt64 = 0
+    /// Nanoseconds of queue before the rate from which on packets are marked, or dropped if their
+    /// senders do not heed marks; 0: never.
+    var markingQueue: UInt64 = 0
 }
 
 /// Two hosts and the wire between them.
@@ -24,6 +27,7 @@ final class Wire {
         var order: UInt64
         var toServer: Bool
         var bytes: [UInt8]
+        var isMarked = false
     }
 
     let client: Host
@@ -34,6 +38,9 @@ final class Wire {
     /// Dropped if it says so: for losses at chosen places.
     var drops: ((Segment, _ toServer: Bool) -> Bool)?
     private(set) var carried = 0
+    private(set) var marked = 0
+    /// For a queue that was too long.
+    private(set) var dropped = 0
     private(set) var heap: [Packet] = []
     private var order: UInt64 = 0
     private var freeAt: [UInt64] = [0, 0]
@@ -56,22 +63,31 @@ final class Wire {
             guard !host.output.sent.isEmpty else { continue }
             let sent = host.output.sent
             host.output.sent = []
-            for (_, bytes) in sent {
+            for (_, bytes, marks) in sent {
                 carried += 1
                 if let drops, drops(Segment(bytes), toServer) { continue }
                 if faults.loss > 0, random.chance(faults.loss) { continue }
-                push(bytes, toServer)
+                push(bytes, toServer, marks)
                 if faults.duplication > 0, random.chance(faults.duplication) {
-                    push(bytes, toServer)
+                    push(bytes, toServer, marks)
                 }
             }
         }
     }
 
-    private func push(_ bytes: [UInt8], _ toServer: Bool) {
+    private func push(_ bytes: [UInt8], _ toServer: Bool, _ marks: Bool) {
         var at = now + faults.delay
+        var isMarked = false
         if faults.rate > 0 {
             let side = toServer ? 1 : 0
+            if faults.markingQueue > 0, freeAt[side] > now + faults.markingQueue {
+                guard marks else {
+                    dropped += 1
+                    return
+                }
+                isMarked = true
+                marked += 1
+            }
             freeAt[side] =
                 max(freeAt[side], now) + UInt64(bytes.count) * second / faults.rate
             at = freeAt[side] + faults.delay
@@ -80,7 +96,8 @@ final class Wire {
             at += random.next() % max(faults.jitter, 1)
         }
         order += 1
-        heap.append(Packet(at: at, order: order, toServer: toServer, bytes: bytes))
+        heap.append(
+            Packet(at: at, order: order, toServer: toServer, bytes: bytes, isMarked: isMarked))
         var place = heap.count - 1
         while place > 0, before(heap[place], heap[(place - 1) / 2]) {
             heap.swapAt(place, (place - 1) / 2)
@@ -123,9 +140,9 @@ final class Wire {
         if packet <= timer {
             let packet = pop()
             if packet.toServer {
-                server.receive(packet.bytes, from: clientAddress)
+                server.receive(packet.bytes, from: clientAddress, isMarked: packet.isMarked)
             } else {
-                client.receive(packet.bytes, from: serverAddress)
+                client.receive(packet.bytes, from: serverAddress, isMarked: packet.isMarked)
             }
         } else {
             if client.tcp.nextDeadline.nanoseconds <= now { client.poll() }

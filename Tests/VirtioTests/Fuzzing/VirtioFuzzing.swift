@@ -18,7 +18,7 @@ enum VirtioFuzzing: FuzzTarget {
 
     private static let features: [VirtioFeatures] = [
         .eventIndex, .networkAddress, .networkMergeableBuffers, .networkGuestChecksum,
-        .networkChecksum, .networkMTU, .networkStatus,
+        .networkChecksum, .networkMTU, .networkHostSegmentation, .networkGuestSegmentation,
     ]
 
     /// The first octet chooses features; then each three are an action and two numbers.
@@ -80,8 +80,8 @@ enum VirtioFuzzing: FuzzTarget {
                     sum &+= frame.unsafeLoad(fromByteOffset: index, as: UInt8.self)
                 }
                 _ = transmitter.transmit(
-                    length: min(frame.byteCount, 1514), checksumStart: 34, checksumOffset: 16,
-                    needsChecksum: true
+                    length: frame.byteCount, checksumStart: 34, checksumOffset: 16,
+                    needsChecksum: true, segmentSize: frame.byteCount > 1514 ? 1460 : 0
                 ) { $0.storeBytes(of: sum, toByteOffset: 0, as: UInt8.self) }
             }
         case 7:

@@ -60,6 +60,7 @@ extern uint8_t swiftlet_linux_is_privileged SWIFTLET_UNSHARED;
 // Runs the thread of this frame until it has to wait, ends, or its time is over; says why.
 uint32_t swiftlet_linux_resume(struct swiftlet_linux_frame *frame);
 
+#if defined(__x86_64__)
 // The base of segment FS, where a thread's own variables are; by instruction, where CPUID has it.
 static inline __attribute__((always_inline)) void swiftlet_write_fs_base(uint64_t base) {
   __asm__ volatile("wrfsbase %0" ::"r"(base));
@@ -67,6 +68,7 @@ static inline __attribute__((always_inline)) void swiftlet_write_fs_base(uint64_
 static inline __attribute__((always_inline)) void swiftlet_write_gs_base(uint64_t base) {
   __asm__ volatile("wrgsbase %0" ::"r"(base));
 }
+#endif
 #endif
 
 #endif

@@ -23,8 +23,15 @@ import SwiftletMachine
             return file
         }
 
+        /// What no program can have is refused before there is a wait, as Linux does.
+        private static func checkAddress(_ address: UInt64, _ size: UInt64) throws(Errno) {
+            let (end, overflow) = address.addingReportingOverflow(size)
+            guard !overflow, end <= 1 << 47 else { throw .fault }
+        }
+
         static func read(_ a: Arguments, _ thread: LinuxThread) throws(Errno) -> Int64 {
             let file = try readable(a.a)
+            try checkAddress(a.b, a.c)
             return Int64(
                 try file.blocking(thread) { () throws(Errno) in
                     try file.read(to: a.b, count(a.c))
@@ -32,7 +39,9 @@ import SwiftletMachine
         }
 
         static func write(_ a: Arguments, _ thread: LinuxThread) throws(Errno) -> Int64 {
-            try write(try writable(a.a), a.b, count(a.c), thread)
+            let file = try writable(a.a)
+            try checkAddress(a.b, a.c)
+            return try write(file, a.b, count(a.c), thread)
         }
 
         /// A blocking write goes on until all is written.

@@ -85,11 +85,7 @@ import SwiftletMemory
                 guard !overflow else { throw .tooLarge }
                 try resize(atLeast: end)
                 let start = Int(offset)
-                octets.withUnsafeBytes { source in
-                    own.contents.withUnsafeMutableBytes { target in
-                        for index in 0..<source.count { target[start + index] = source[index] }
-                    }
-                }
+                own.contents.replaceSubrange(start..<(start + count), with: octets)
                 own.modified = Clock.wallTime
                 return count
             default: throw .invalid

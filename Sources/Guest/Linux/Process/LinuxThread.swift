@@ -60,7 +60,8 @@ import SwiftletMachine
         /// - Returns: true if the thread can go straight on.
         @_optimize(speed)
         func systemCall() -> Bool {
-            if wait.hasStarted { wait = WaitState() }
+            // A call that failed after it had set its deadline leaves that behind, too.
+            if wait.hasStarted || wait.deadline != .max { wait = WaitState() }
             return attempt()
         }
 

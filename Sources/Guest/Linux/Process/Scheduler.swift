@@ -15,7 +15,9 @@ import SwiftletRuntime
 
     /// Who runs next.
     enum Scheduler {
-        nonisolated(unsafe) static var current: LinuxThread?
+        /// The thread whose turn it is. `threads` or `ready` holds it, so that no call counts a
+        /// reference.
+        nonisolated(unsafe) unowned(unsafe) static var current: LinuxThread?
         nonisolated(unsafe) private(set) static var threads: [LinuxThread] = []
         nonisolated(unsafe) private static var ready: [LinuxThread] = []
         nonisolated(unsafe) private static var alarms: [Alarm] = []

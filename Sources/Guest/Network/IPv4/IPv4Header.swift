@@ -18,12 +18,16 @@ struct IPv4Header {
     var moreFragments: Bool
     /// Octets before this fragment's payload in the datagram: a multiple of 8.
     var fragmentOffset: Int
+    /// True if a router marked the packet, as it was about to drop some: CE of RFC 3168 §5.
+    var isMarked: Bool
     var timeToLive: UInt8
     var protocolNumber: UInt8
     var source: IPv4Address
     var destination: IPv4Address
 
     static var length: Int { 20 }
+    /// The type of service whose packets routers may mark: ECT(0) of RFC 3168 §5.
+    static var capableOfMarks: UInt8 { 2 }
     /// What every link carries whole or in fragments (RFC 791 §3.1: "module of 576 octets").
     static var minimumReassembly: Int { 576 }
 
@@ -53,6 +57,7 @@ struct IPv4Header {
             else { return nil }
         }
         identification = UInt16(truncatingIfNeeded: first >> 16)
+        isMarked = first >> 48 & 3 == 3
         dontFragment = first & 0x4000 != 0
         moreFragments = first & 0x2000 != 0
         fragmentOffset = Int(truncatingIfNeeded: first & 0x1FFF) &* 8
@@ -94,12 +99,12 @@ struct IPv4Header {
     static func write(
         into bytes: inout MutableRawSpan, at offset: Int, totalLength: Int, protocolNumber: UInt8,
         from source: IPv4Address, to destination: IPv4Address, timeToLive: UInt8 = 64,
-        identification: UInt16 = 0, fragment: UInt16
+        identification: UInt16 = 0, service: UInt8 = 0, fragment: UInt16
     ) {
         let length = UInt16(truncatingIfNeeded: totalLength)
         let first =
-            0x4500_0000_0000_0000 | UInt64(length) << 32 | UInt64(identification) << 16
-            | UInt64(fragment)
+            0x4500_0000_0000_0000 | UInt64(service) << 48 | UInt64(length) << 32
+            | UInt64(identification) << 16 | UInt64(fragment)
         let second = UInt32(timeToLive) << 24 | UInt32(protocolNumber) << 16
         var sum = (first >> 32) &+ (first & 0xFFFF_FFFF) &+ UInt64(second)
         sum = sum &+ UInt64(source.bits) &+ UInt64(destination.bits)

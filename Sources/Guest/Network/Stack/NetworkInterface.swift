@@ -29,6 +29,7 @@ public struct NetworkInterface<Device: NetworkDevice & ~Copyable>: ~Copyable {
     /// The card's own word: asked once, as it cannot change.
     let linkMTU: Int
     let offloadsChecksum: Bool
+    let longestSegmentedPacket: Int
 
     var arp = ARPCache()
     var pathMTU = PathMTUCache()
@@ -54,6 +55,7 @@ public struct NetworkInterface<Device: NetworkDevice & ~Copyable>: ~Copyable {
         hardwareAddress = device.hardwareAddress
         linkMTU = min(device.maximumTransmissionUnit, 65_535)
         offloadsChecksum = device.offloadsTransmitChecksum
+        longestSegmentedPacket = offloadsChecksum ? min(device.longestSegmentedPacket, 65_535) : 0
         self.device = device
         identification = UInt16(truncatingIfNeeded: secret)
     }
@@ -70,10 +72,14 @@ public struct NetworkInterface<Device: NetworkDevice & ~Copyable>: ~Copyable {
 
     // MARK: Next hop
 
+    @inline(__always) func isLastHop(_ destination: IPv4Address) -> Bool {
+        destination == lastDestination && lastGeneration == arp.generation
+    }
+
     /// The hardware address that a packet to `destination` goes to; nil if there is none yet or
     /// none at all, which `hopMiss` then tells apart.
     @inline(__always) mutating func hardware(for destination: IPv4Address) -> UInt64? {
-        guard destination == lastDestination, lastGeneration == arp.generation else { return nil }
+        guard isLastHop(destination) else { return nil }
         lastWasUsed = true
         return lastHardware
     }

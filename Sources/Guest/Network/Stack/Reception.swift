@@ -39,6 +39,7 @@ extension NetworkStack where Device: ~Copyable {
         sum = (sum >> 16) &+ (sum & 0xFFFF)
         sum = (sum >> 16) &+ (sum & 0xFFFF)
         guard frame.number64(at: 0) >> 16 == interface.hardwareAddress, start >> 40 == 0x08_0045,
+            start >> 32 & 3 != 3,  // marked by a router: TCP is to know
             fragment & 0x3FFF == 0, UInt8(truncatingIfNeeded: lifetime) == IPProtocol.tcp,
             destination == own.bits, sum == 0xFFFF, length >= IPv4Header.length,
             length <= frame.byteCount &- Ethernet.headerLength, !source.isInvalidSource,
@@ -207,7 +208,7 @@ extension NetworkStack where Device: ~Copyable {
             }
             tcp.receive(
                 payload, from: IPAddress(header.source), to: IPAddress(header.destination),
-                now: now, output: &interface)
+                isMarked: header.isMarked, now: now, output: &interface)
         } else {
             deliverOther(
                 packet, payload, header, isUnicast: isUnicast,

@@ -3,8 +3,6 @@
 extension NetworkInterface: SegmentOutput where Device: ~Copyable {
     /// Octets of frame before the segment.
     private static var headersLength: Int { Ethernet.headerLength + IPv4Header.length }
-    /// Octets of a TCP header with all the options it can have (RFC 9293 §3.1: 15 words).
-    private static var longestHeader: Int { 60 }
     /// Where TCP's checksum field stands in the segment (RFC 9293 §3.1).
     private static var checksumOffset: Int { 16 }
 
@@ -15,10 +13,11 @@ extension NetworkInterface: SegmentOutput where Device: ~Copyable {
     /// is one function. Hence the other way for all that is unusual.
     @inline(__always)
     public mutating func sendSegment(
-        from: IPAddress, to: IPAddress, length: Int, fill: (inout MutableRawSpan) -> Void
+        from: IPAddress, to: IPAddress, length: Int, segmentSize: Int, marks: Bool,
+        fill: (inout MutableRawSpan) -> Void
     ) -> SegmentResult {
         guard let source = from.v4, let destination = to.v4,
-            length <= linkMTU &- IPv4Header.length
+            length <= linkMTU &- IPv4Header.length || segmentSize > 0
         else { return .indirect }
         let hardware: UInt64
         if let known = self.hardware(for: destination) {
@@ -29,8 +28,15 @@ extension NetworkInterface: SegmentOutput where Device: ~Copyable {
             return .indirect
         }
         return transmitSegment(
-            from: source, to: destination, hardware: hardware, length: length, fill)
+            from: source, to: destination, hardware: hardware, length: length,
+            segmentSize: segmentSize, marks, fill)
             ? .sent : .busy
+    }
+
+    /// Only towards the neighbour that was sent to last, so that such a segment is never `indirect`.
+    public func longestBurst(to: IPAddress) -> Int {
+        guard let destination = to.v4, isLastHop(destination) else { return 0 }
+        return max(longestSegmentedPacket &- IPv4Header.length, 0)
     }
 
     /// Sends any TCP segment. False if the card has no room or the neighbour's hardware address is
@@ -50,7 +56,7 @@ extension NetworkInterface: SegmentOutput where Device: ~Copyable {
         let result = sendPacket(
             protocolNumber: IPProtocol.tcp, from: source, to: destination,
             length: segment.byteCount, checksumOffset: Self.checksumOffset,
-            waits: segment.byteCount <= Self.longestHeader
+            waits: segment.byteCount <= TCPHeader.longest
         ) { $0.copy(segment, to: 0) }
         return result != .busy
     }
@@ -62,7 +68,7 @@ extension NetworkInterface: SegmentOutput where Device: ~Copyable {
 
     @inline(__always) private mutating func transmitSegment(
         from source: IPv4Address, to destination: IPv4Address, hardware: UInt64, length: Int,
-        _ fill: (inout MutableRawSpan) -> Void
+        segmentSize: Int, _ marks: Bool, _ fill: (inout MutableRawSpan) -> Void
     ) -> Bool {
         let own = hardwareAddress
         let offloads = offloadsChecksum
@@ -70,7 +76,9 @@ extension NetworkInterface: SegmentOutput where Device: ~Copyable {
         let request =
             offloads
             ? ChecksumRequest(
-                start: UInt16(Self.headersLength), offset: UInt16(Self.checksumOffset)) : nil
+                start: UInt16(Self.headersLength), offset: UInt16(Self.checksumOffset),
+                segmentSize: UInt16(truncatingIfNeeded: segmentSize),
+                headerLength: UInt16(Self.headersLength &+ TCPHeader.minimumLength)) : nil
         let isSent = device.transmit(length: frameLength, checksum: request) { frame in
             // One check here, and the compiler needs none at each store below.
             guard frame.byteCount >= Self.headersLength &+ TCPHeader.minimumLength else { return }
@@ -79,7 +87,8 @@ extension NetworkInterface: SegmentOutput where Device: ~Copyable {
             // (RFC 6864 §4.1).
             IPv4Header.write(
                 into: &frame, at: Ethernet.headerLength, totalLength: IPv4Header.length &+ length,
-                protocolNumber: IPProtocol.tcp, from: source, to: destination, fragment: 0x4000)
+                protocolNumber: IPProtocol.tcp, from: source, to: destination,
+                service: marks ? IPv4Header.capableOfMarks : 0, fragment: 0x4000)
             var segment = frame._mutatingExtracting(Self.headersLength..<frame.byteCount)
             fill(&segment)
             // The pseudo-header (RFC 9293 §3.1), which for the card's sake is not complemented.

@@ -14,9 +14,19 @@ public protocol SegmentOutput: ~Copyable {
     /// Sends one TCP segment of `length` octets (TCP header included), written in place by `fill`
     /// with the checksum field zero. The implementer adds the checksum (or asks the device for it),
     /// the IP header and the frame.
+    ///
+    /// - Parameters:
+    ///   - segmentSize: if not 0, the segment is longer than one packet, and is to be cut into
+    ///     segments of so much payload: only up to `longestBurst`.
+    ///   - marks: routers may mark the packet instead of dropping it, ECT(0) of RFC 3168 §5.
     mutating func sendSegment(
-        from: IPAddress, to: IPAddress, length: Int, fill: (inout MutableRawSpan) -> Void
+        from: IPAddress, to: IPAddress, length: Int, segmentSize: Int, marks: Bool,
+        fill: (inout MutableRawSpan) -> Void
     ) -> SegmentResult
+
+    /// Octets of TCP header and payload that are taken at once to be cut into segments below TCP; 0
+    /// if none are now.
+    func longestBurst(to: IPAddress) -> Int
 
     /// Sends a segment that is there as a whole, but for its checksum: what is not data, and what
     /// the other one finds to be `indirect`.
@@ -33,7 +43,10 @@ extension SegmentOutput where Self: ~Copyable {
     public mutating func sendSegment(
         from: IPAddress, to: IPAddress, _ segment: RawSpan
     ) -> Bool {
-        sendSegment(from: from, to: to, length: segment.byteCount) { $0.copy(segment, to: 0) }
-            == .sent
+        sendSegment(from: from, to: to, length: segment.byteCount, segmentSize: 0, marks: false) {
+            $0.copy(segment, to: 0)
+        } == .sent
     }
+
+    public func longestBurst(to: IPAddress) -> Int { 0 }
 }

@@ -1,10 +1,11 @@
 // TCP, the whole of RFC 9293 as pure protocol: segments and a time in, segments and a deadline out.
 //
 // This file is the interface and who owns what. A segment's way: TCPHeader → TCPTable → the
-// control block's TCPReceive → TCPAcknowledge/TCPRecovery → TCPSend. Beside RFC 9293: RFC 6298
-// (retransmission), 5681, 6582, 6675, 3042, 6928 (congestion and loss), 7323 (window scale),
-// 2018 (SACK), 5961 (blind attacks), 6528, 6056, 4987 (numbers, ports, floods), 1337.
-// Not here yet: timestamps, RACK, CUBIC, ECN, fast open, segmentation offload.
+// control block's TCPReceive → TCPAcknowledge/TCPRecovery/TCPRack → TCPSend. Beside RFC 9293:
+// RFC 6298 (retransmission), 9438, 9406, 5681, 6928 (congestion), 8985, 6675, 2018, 6582, 3042
+// (loss), 3522, 4015 (needless retransmissions), 7323 (window scale, timestamps), 5961 (blind
+// attacks), 6528, 6056, 4987 (numbers, ports, floods), 1337, 6191 (TIME-WAIT), 3168 (ECN).
+// Not here yet: fast open, segmentation offload.
 
 /// The Transmission Control Protocol (RFC 9293). It does no I/O and has no clock.
 public struct TCP: ~Copyable {
@@ -41,10 +42,11 @@ public struct TCP: ~Copyable {
     // MARK: Segments and time
 
     /// Takes one received segment whose IP header and TCP checksum have been verified.
-    /// Anything may be in it; what is wrong is dropped or answered by the rules.
+    /// Anything may be in it; what is wrong is dropped or answered by the rules. `isMarked`: its
+    /// packet met congestion (CE of RFC 3168 §5).
     @_optimize(speed)
     public mutating func receive(
-        _ segment: RawSpan, from: IPAddress, to: IPAddress, now: Instant,
+        _ segment: RawSpan, from: IPAddress, to: IPAddress, isMarked: Bool = false, now: Instant,
         output: inout some SegmentOutput & ~Copyable
     ) {
         context.latest = now
@@ -58,7 +60,8 @@ public struct TCP: ~Copyable {
             remotePort: segment.number16(at: 0))
         let hash = tuple.hash(key: secret)
         let found = find(tuple, hash)
-        if case .connection(let index) = found,
+        context.isMarked = isMarked
+        if !isMarked, case .connection(let index) = found,
             connections[index].receivePredicted(segment, &context, now: now, output: &output)
         {
             return
@@ -269,8 +272,9 @@ public struct TCP: ~Copyable {
             let entry = TCPCompactEntry(
                 tuple: connections[index].tuple, hash: connections[index].hash,
                 sending: connections[index].sndNxt, receiving: connections[index].rcvNxt,
-                listener: TCPListenerID(index: 0, generation: 0), options: TCPSynOptions(),
-                isTimeWait: true)
+                listener: TCPListenerID(index: 0, generation: 0),
+                options: connections[index].lastOptions,
+                timestampOffset: connections[index].timestampOffset, isTimeWait: true)
             let place = compact.insert(entry, now: now, configuration)
             table.insert(entry.hash, .compact(place))
         }
@@ -287,12 +291,17 @@ public struct TCP: ~Copyable {
 
     // MARK: Numbers that must not be guessed
 
-    /// RFC 6528 §3: a clock of about four microseconds, and a keyed hash of the connection.
-    func initialSequence(_ tuple: TCPTuple, _ now: Instant) -> SequenceNumber {
+    /// RFC 6528 §3: a clock of about four microseconds, and a keyed hash of the connection. From the
+    /// same hash comes what its timestamps are ahead of the clock (RFC 7323 §5.4).
+    func initialNumbers(
+        _ tuple: TCPTuple, _ now: Instant
+    ) -> (sequence: SequenceNumber, timestampOffset: UInt32) {
         let hash = tuple.secureHash(key: secret, salt: 0)
-        return SequenceNumber(
-            UInt32(truncatingIfNeeded: now.nanoseconds >> 12)
-                &+ UInt32(truncatingIfNeeded: hash))
+        let clock = UInt32(truncatingIfNeeded: now.nanoseconds >> 12)
+        return (
+            SequenceNumber(clock &+ UInt32(truncatingIfNeeded: hash)),
+            UInt32(truncatingIfNeeded: hash >> 32)
+        )
     }
 
     /// RFC 6056 §3.3.1, with a keyed hash of a counter for the random number.
@@ -323,8 +332,9 @@ public struct TCP: ~Copyable {
         context.latest = now
         let tuple = TCPTuple(
             local: from, remote: to.address, localPort: port, remotePort: to.port)
-        let index = insertConnection(
-            tuple, tuple.hash(key: secret), .synSent, initialSequence(tuple, now))
+        let numbers = initialNumbers(tuple, now)
+        let index = insertConnection(tuple, tuple.hash(key: secret), .synSent, numbers.sequence)
+        connections[index].timestampOffset = numbers.timestampOffset
         connections[index].flags.insert(.active)
         connections[index].progressAt = now
         connections[index].sendSyn(&context, now: now, output: &output)

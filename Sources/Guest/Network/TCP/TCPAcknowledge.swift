@@ -9,9 +9,10 @@ extension TCPControlBlock {
         let offered = Int(header.window) << Int(sendShift)
         var isNewSack = false
         if header.length > TCPHeader.minimumLength, flags.contains(.sackPermitted) {
-            isNewSack = readSack(segment, header, &context)
+            isNewSack = readSack(segment, header, &context, now)
         }
         if header.acknowledgment > sndUna {
+            if flags.contains(.mayUndo) { undoIfNeedless(segment, header, now) }
             acknowledged(header.acknowledgment, &context, now: now)
         } else if header.acknowledgment == sndUna, inFlight > 0 {
             // A duplicate: RFC 5681 §2; with SACK only what tells something new (RFC 6675 §2).
@@ -21,7 +22,7 @@ extension TCPControlBlock {
                 : payload == 0 && offered == sndWnd && !header.flags.contains(.fin)
             if isDuplicate, duplicateAcks < 1 << 16 { duplicateAcks &+= 1 }
         }
-        detectLoss(isNewSack: isNewSack)
+        detectLoss(&context, now: now)
         updateWindow(offered, sequence, header.acknowledgment)
     }
 
@@ -51,25 +52,43 @@ extension TCPControlBlock {
         let flightBefore = inFlight
         sndUna = acknowledgment
         if sndNxt < acknowledgment { sndNxt = acknowledgment }  // a window probe was taken
-        flags.remove(.probed)
+        flags.remove([.probed, .probeTimer, .reorderTimer])
         sendRing.drop(octets)
         if sendRing.count == 0 { sendRing.rest(&context.pool) }
-        if !sacked.isEmpty { sacked.removeBelow(acknowledgment, into: &context.pool) }
-        if flags.contains(.timing), acknowledgment >= timedSequence {
-            flags.remove(.timing)
-            roundTrip.sample(now.since(timedAt))
+        if !sacked.isEmpty { fillHole(acknowledgment, &context) }
+        if let sentAt = sentTimes.remove(through: acknowledgment), recovery == .none,
+            !flags.contains(.probing)  // Karn: RFC 6298 §3
+        {
+            measured(TCPSentTimes.clock(now) &- sentAt, flightBefore)
         }
         roundTrip.backoff = 0
         attempts = 0
         progressAt = now
-        advanceRecovery(octets, flightBefore: flightBefore)
+        advanceRecovery(octets, flightBefore: flightBefore, now)
         if inFlight > 0 {
             retransmitAt = now.advanced(by: roundTrip.timeout(context.configuration)).nanoseconds
+            if inFlight > mss { armProbe(now) }
             context.timers.arm(Int(id.index), retransmitAt)
         } else {
             retransmitAt = .max
         }
-        if flags.contains(.wantsWritable) { tellIfWritable(&context) }
+        if flags.contains([.wantsWritable, .probing]) {
+            if flags.contains(.probing) { endProbe() }
+            if flags.contains(.wantsWritable) { tellIfWritable(&context) }
+        }
+    }
+
+    /// Takes a round trip, of which there are several in the time of one: SRTT takes one of them.
+    @inline(__always)
+    private mutating func measured(_ ticks: UInt32, _ flightBefore: Int) {
+        let startsRound = sndUna >= roundEnd
+        if startsRound {
+            roundEnd = sndNxt
+            roundTrip.sample(UInt64(ticks) << 10)
+        }
+        if flightBefore &* 2 >= congestion.window {
+            congestion.measured(ticks, startsRound: startsRound)
+        }
     }
 
     /// Tells a sender that waits once a quarter of the send ring is free, not for every octet.

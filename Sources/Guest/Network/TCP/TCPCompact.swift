@@ -13,8 +13,10 @@ struct TCPCompactEntry {
     var receiving: SequenceNumber
     /// Half-open: whose SYN it was. TIME-WAIT: meaningless.
     var listener: TCPListenerID
-    /// Half-open: what the peer offered.
+    /// Half-open: what the peer offered. Its timestamp, as the one to echo, in both cases.
     var options: TCPSynOptions
+    /// What our timestamps are ahead of our clock.
+    let timestampOffset: UInt32
     fileprivate(set) var deadline: UInt64 = .max
     /// 0: TIME-WAIT; n: the SYN-ACK was sent n times.
     fileprivate(set) var list: UInt8
@@ -23,7 +25,7 @@ struct TCPCompactEntry {
 
     init(
         tuple: TCPTuple, hash: UInt32, sending: SequenceNumber, receiving: SequenceNumber,
-        listener: TCPListenerID, options: TCPSynOptions, isTimeWait: Bool
+        listener: TCPListenerID, options: TCPSynOptions, timestampOffset: UInt32, isTimeWait: Bool
     ) {
         self.tuple = tuple
         self.hash = hash
@@ -31,6 +33,7 @@ struct TCPCompactEntry {
         self.receiving = receiving
         self.listener = listener
         self.options = options
+        self.timestampOffset = timestampOffset
         list = isTimeWait ? 0 : 1
     }
 

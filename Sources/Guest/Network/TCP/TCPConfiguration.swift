@@ -52,6 +52,10 @@ public struct TCPConfiguration: Sendable {
     /// Time until a segment is tried again that the output had no room for.
     public var retryNanoseconds: UInt64 = 500_000
 
+    /// Timestamps are offered, and used with peers that offer them (RFC 7323).
+    public var timestamps = true
+    /// Routers may mark packets instead of dropping them, with peers that heed it (RFC 3168).
+    public var congestionNotification = true
     /// Options of connections that nobody has set any for.
     public var options = TCPOptions()
 

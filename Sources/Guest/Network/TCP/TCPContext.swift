@@ -13,6 +13,8 @@ struct TCPContext: ~Copyable {
     var statistics = TCPStatistics()
     /// The time of the last call that told one: for calls that do not.
     var latest = Instant(nanoseconds: 0)
+    /// The packet of the segment that is being received was marked by a router.
+    var isMarked = false
 
     init(configuration: TCPConfiguration) {
         self.configuration = configuration

@@ -45,8 +45,8 @@ struct TCPConnectionFlags: OptionSet {
     static var probed: TCPConnectionFlags { bit(13) }
     /// The next retransmission goes out whatever the congestion window says.
     static var retransmitFirst: TCPConnectionFlags { bit(14) }
-    /// The round trip of `timedSequence` is being measured.
-    static var timing: TCPConnectionFlags { bit(15) }
+    /// The retransmission timer stands early: for a tail loss probe (RFC 8985 §7).
+    static var probeTimer: TCPConnectionFlags { bit(15) }
     /// A connection that this side opened, until it is established.
     static var active: TCPConnectionFlags { bit(16) }
     /// `.closed` was told.
@@ -57,6 +57,24 @@ struct TCPConnectionFlags: OptionSet {
     static var lingering: TCPConnectionFlags { bit(19) }
     /// The network reported that segments do not arrive, at `errorNotedAt`.
     static var errorNoted: TCPConnectionFlags { bit(20) }
+    /// Both sides send timestamps in every segment (RFC 7323 §3.2).
+    static var timestamps: TCPConnectionFlags { bit(21) }
+    /// The retransmission timer stands early: for octets that may only be late (RFC 8985 §6.2).
+    static var reorderTimer: TCPConnectionFlags { bit(22) }
+    /// A tail loss probe is out, whose answer is `probeEnd`.
+    static var probing: TCPConnectionFlags { bit(23) }
+    /// The probe was octets that had been sent before.
+    static var probeRepeated: TCPConnectionFlags { bit(24) }
+    /// The network delivers out of order.
+    static var reorders: TCPConnectionFlags { bit(25) }
+    /// The first answer to a retransmission may tell that it was needless (RFC 3522).
+    static var mayUndo: TCPConnectionFlags { bit(26) }
+    /// Both sides heed marks of routers (RFC 3168).
+    static var heedsMarks: TCPConnectionFlags { bit(27) }
+    /// A marked packet came: every segment says so, until the peer has reduced its window.
+    static var echoesMark: TCPConnectionFlags { bit(28) }
+    /// The next new octets say that the window was reduced.
+    static var tellsReduction: TCPConnectionFlags { bit(29) }
 
     @inline(__always)
     func contains(_ other: TCPConnectionFlags) -> Bool { rawValue & other.rawValue != 0 }
@@ -91,6 +109,13 @@ struct TCPControlBlock: ~Copyable {
     /// The longest payload seen: what the peer takes for a full segment.
     var peerSegment = 536
     var receiveShift: UInt8 = 0
+    /// TS.Recent: the timestamp to echo (RFC 7323 §4.3).
+    var timestampRecent: UInt32 = 0
+    /// What our timestamps are ahead of our clock: each connection's own, so that they do not tell
+    /// how long the machine has been running (RFC 7323 §7.1).
+    var timestampOffset: UInt32 = 0
+    /// RCV.NXT as last told to the peer (RFC 7323 §4.3, Last.ACK.sent).
+    var lastAckSent = SequenceNumber(0)
 
     // Sending.
     let iss: SequenceNumber
@@ -115,15 +140,32 @@ struct TCPControlBlock: ~Copyable {
     var recover: SequenceNumber
     /// Up to where lost octets were sent again in this recovery (RFC 6675, HighRxt).
     var highRetransmitted: SequenceNumber
-    /// SND.NXT when the first hole was last sent again.
-    var retransmitMark: SequenceNumber
+    /// Below it, what is not SACKed counts as lost (while SACK is in use).
+    var lostEnd: SequenceNumber
+    /// When octets were last sent again, and our timestamp when the first in this recovery were.
+    var retransmittedAt: UInt32 = 0
+    var retransmitStamp: UInt32 = 0
+    var sentTimes = TCPSentTimes()
+    /// Of the octets that were SACKed, those that were sent last: when, where they end, and how
+    /// long their answer took (RFC 8985 §5.3).
+    var rackTime: UInt32 = 0
+    var rackEnd: SequenceNumber
+    var rackRoundTrip: UInt32 = 0
+    /// Quarters of the shortest round trip for which octets may be late (RFC 8985 §6.2, step 4),
+    /// and SND.NXT when they last became more.
+    var lateness: UInt8 = 1
+    var latenessRound: SequenceNumber
+    /// SND.NXT when the window was last reduced for a mark: once in a round trip is enough.
+    var markedAt: SequenceNumber
+    /// SND.NXT when a tail loss probe went out.
+    var probeEnd: SequenceNumber
     /// Ranges beyond SND.UNA that the peer has (the SACK scoreboard).
     var sacked = SequenceIntervals()
 
     // Round trip and timers. Deadlines are nanoseconds; .max: off.
     var roundTrip: TCPRoundTrip
-    var timedSequence = SequenceNumber(0)
-    var timedAt = Instant(nanoseconds: 0)
+    /// SND.NXT when this round trip began: one in each is taken for SRTT.
+    var roundEnd: SequenceNumber
     /// Retransmission, or the window probe when nothing is in flight.
     var retransmitAt = UInt64.max
     /// A delayed acknowledgement, or another try after the output had no room.
@@ -157,7 +199,12 @@ struct TCPControlBlock: ~Copyable {
         sndNxt = iss
         recover = iss
         highRetransmitted = iss
-        retransmitMark = iss
+        lostEnd = iss
+        rackEnd = iss
+        latenessRound = iss
+        probeEnd = iss
+        markedAt = iss
+        roundEnd = iss
         receiveLimit = min(configuration.initialReceiveBuffer, configuration.maximumReceiveBuffer)
         roundTrip = TCPRoundTrip(initial: configuration.initialRetransmissionNanoseconds)
         keepaliveNanoseconds = configuration.options.keepaliveNanoseconds

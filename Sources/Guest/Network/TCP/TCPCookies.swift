@@ -40,6 +40,27 @@ struct TCPCookies {
         return SequenceNumber(time << 27 | sizeIndex << 24 | hash)
     }
 
+    /// A timestamp for the SYN-ACK that carries what the sequence number has no room for: in its
+    /// last six bits, which the peer echoes. It is not ahead of `stamp`.
+    static func hide(_ options: TCPSynOptions, in stamp: UInt32) -> UInt32 {
+        let hidden =
+            UInt32(options.windowShift ?? 15) | (options.sackPermitted ? 16 : 0)
+            | (options.heedsMarks ? 32 : 0)
+        let value = stamp & ~63 | hidden
+        return value & 63 > stamp & 63 ? value &- 64 : value
+    }
+
+    /// What was hidden in the timestamp that `stamps` echoes. A peer that lies harms itself alone.
+    static func reveal(_ stamps: TCPTimestamps) -> TCPSynOptions {
+        var options = TCPSynOptions()
+        options.timestamps = stamps
+        let shift = UInt8(truncatingIfNeeded: stamps.echo & 15)
+        if shift < 15 { options.windowShift = shift }
+        options.sackPermitted = stamps.echo & 16 != 0
+        options.heedsMarks = stamps.echo & 32 != 0
+        return options
+    }
+
     /// The MSS that the peer told in its SYN, if `value` is a cookie of ours from the last two
     /// minutes; else nil.
     func check(

@@ -43,10 +43,22 @@ extension TCPControlBlock {
         _ context: inout TCPContext, now: Instant, output: inout some SegmentOutput & ~Copyable
     ) {
         let segment = output.maximumSegment(to: tuple.remote)
-        let longest = max(segment &- TCPHeader.minimumLength, 64)
+        let header =
+            TCPHeader.minimumLength &+ (flags.contains(.timestamps) ? TCPTimestamps.length : 0)
+        let longest = max(segment &- header, 64)
         guard longest < mss, isSynchronized else { return }
         mss = longest
         sendFlightAgain(&context, now: now, output: &output)
+    }
+
+    /// Timeouts follow each other: perhaps only long segments vanish, and the router that drops
+    /// them says nothing. Shorter ones are tried, first those that nearly every path takes, then
+    /// those that every path has to (RFC 4821 §7.7, RFC 8899 §4.2).
+    @inline(never)
+    mutating func suspectBlackHole() {
+        let length = mss > 1_220 ? 1_220 : attempts > 4 ? 536 : mss
+        // The path of segments that are shorter anyway is not what fails.
+        if inFlight >= length { mss = min(mss, length) }
     }
 
     /// Why the connection ends when retransmissions run out: the network may have told, and then
@@ -63,6 +75,7 @@ extension TCPControlBlock {
         recover = sndNxt
         highRetransmitted = sndUna
         duplicateAcks = 0
+        flags.remove([.probing, .probeRepeated])
         // The peer may have dropped what it had only SACKed (RFC 2018 §8).
         sacked.clear(into: &context.pool)
         flags.insert(.retransmitFirst)

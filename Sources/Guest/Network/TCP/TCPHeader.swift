@@ -1,6 +1,6 @@
 // The TCP header on the wire: parsing and writing (RFC 9293 §3.1).
 
-/// The control bits. ECN's two are carried, and not used yet (RFC 3168).
+/// The control bits.
 struct TCPFlags: OptionSet, Sendable {
     let rawValue: UInt8
 
@@ -10,6 +10,10 @@ struct TCPFlags: OptionSet, Sendable {
     static var psh: TCPFlags { TCPFlags(rawValue: 0x08) }
     static var ack: TCPFlags { TCPFlags(rawValue: 0x10) }
     static var urg: TCPFlags { TCPFlags(rawValue: 0x20) }
+    /// "A packet came marked" (ECN-Echo, RFC 3168 §6.1).
+    static var ece: TCPFlags { TCPFlags(rawValue: 0x40) }
+    /// "The window was reduced" (RFC 3168 §6.1).
+    static var cwr: TCPFlags { TCPFlags(rawValue: 0x80) }
 
     @inline(__always)
     init(rawValue: UInt8) {
@@ -26,6 +30,8 @@ struct TCPFlags: OptionSet, Sendable {
 struct TCPHeader: Equatable, Sendable {
     /// Octets of a header without options.
     static var minimumLength: Int { 20 }
+    /// Octets of a header with all the options it can have: fifteen words.
+    static var longest: Int { 60 }
 
     var sourcePort: UInt16
     var destinationPort: UInt16
@@ -89,7 +95,6 @@ struct TCPHeader: Equatable, Sendable {
         _ tuple: TCPTuple, _ options: TCPSynOptions = TCPSynOptions(),
         output: inout some SegmentOutput & ~Copyable
     ) -> Bool {
-        // A header has sixty octets at most (RFC 9293 §3.1).
         var storage = InlineArray<60, UInt8>(repeating: 0)
         var octets = storage.mutableSpan
         var segment = octets.mutableBytes

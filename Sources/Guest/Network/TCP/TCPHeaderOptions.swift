@@ -1,5 +1,4 @@
-// The options in a TCP header: MSS, window scale (RFC 7323), SACK (RFC 2018).
-// Timestamps would be one more case here.
+// The options in a TCP header: MSS, window scale and timestamps (RFC 7323), SACK (RFC 2018).
 
 /// The options of a SYN, as offered or as agreed.
 struct TCPSynOptions: Equatable, Sendable {
@@ -8,28 +7,37 @@ struct TCPSynOptions: Equatable, Sendable {
     /// nil: no window scaling.
     var windowShift: UInt8?
     var sackPermitted = false
+    /// nil: no timestamps.
+    var timestamps: TCPTimestamps?
+    /// Marks of routers are heeded: no option, but agreed on in the same way, by the bits ECE and
+    /// CWR of the SYN and ECE of its answer (RFC 3168 §6.1.1).
+    var heedsMarks = false
 
     init() {}
 
     /// Reads the options between the fixed header and `headerLength`. Unknown and malformed ones
     /// are skipped; the first whose length cannot be ends the reading.
     init(_ segment: RawSpan, headerLength: Int) {
-        var options = TCPSynOptions()
-        forEachOption(segment, headerLength: headerLength) { kind, offset, length in
-            switch (kind, length) {
-            case (2, 4): options.maximumSegmentSize = segment.number16(at: offset + 2)
-            // RFC 7323 §2.3: a shift above 14 counts as 14.
-            case (3, 3): options.windowShift = min(segment.octet(at: offset + 2), 14)
-            case (4, 2): options.sackPermitted = true
-            default: break
-            }
+        let size = segment.option(2, headerLength: headerLength)
+        if size > 0, segment.octet(at: size + 1) == 4 {
+            maximumSegmentSize = segment.number16(at: size + 2)
         }
-        self = options
+        let shift = segment.option(3, headerLength: headerLength)
+        if shift > 0, segment.octet(at: shift + 1) == 3 {
+            // RFC 7323 §2.3: a shift above 14 counts as 14.
+            windowShift = min(segment.octet(at: shift + 2), 14)
+        }
+        sackPermitted = segment.option(4, headerLength: headerLength) > 0
+        timestamps = TCPTimestamps(segment, headerLength: headerLength)
+        // Of an answer ECE alone: some peers reflect both bits without knowing them.
+        let bits = segment.octet(at: 13)
+        heedsMarks = bits & 0xC0 == (bits & TCPFlags.ack.rawValue == 0 ? 0xC0 : 0x40)
     }
 
     /// Octets that `write` writes: a multiple of four.
     var length: Int {
         (maximumSegmentSize != 0 ? 4 : 0) + (windowShift != nil ? 4 : 0) + (sackPermitted ? 4 : 0)
+            + (timestamps != nil ? TCPTimestamps.length : 0)
     }
 
     /// Writes the options behind a header of twenty octets, each padded to four.
@@ -45,25 +53,36 @@ struct TCPSynOptions: Equatable, Sendable {
         }
         if sackPermitted {
             segment.store(UInt32(0x0101_0402), at: offset)
+            offset += 4
+        }
+        if let timestamps {
+            segment.store(TCPTimestamps.word, at: offset)
+            segment.store(timestamps.value, at: offset + 4)
+            segment.store(timestamps.echo, at: offset + 8)
         }
     }
 }
 
-/// Calls `body` with kind, offset and length of each option that has a length.
-func forEachOption(_ segment: RawSpan, headerLength: Int, _ body: (UInt8, Int, Int) -> Void) {
-    var offset = TCPHeader.minimumLength
-    while offset < headerLength {
-        let kind = segment.octet(at: offset)
-        if kind == 0 { return }
-        if kind == 1 {
-            offset += 1
-            continue
+extension RawSpan {
+    /// Where the first option of a kind stands in a TCP header, with all of its octets (two at
+    /// least); 0: it is not there.
+    @inline(never)
+    func option(_ kind: UInt8, headerLength: Int) -> Int {
+        var offset = TCPHeader.minimumLength
+        while offset < headerLength {
+            let found = octet(at: offset)
+            if found == 0 { return 0 }
+            if found == 1 {
+                offset += 1
+                continue
+            }
+            guard offset + 1 < headerLength else { return 0 }
+            let length = Int(octet(at: offset + 1))
+            guard length >= 2, offset + length <= headerLength else { return 0 }
+            if found == kind { return offset }
+            offset += length
         }
-        guard offset + 1 < headerLength else { return }
-        let length = Int(segment.octet(at: offset + 1))
-        guard length >= 2, offset + length <= headerLength else { return }
-        body(kind, offset, length)
-        offset += length
+        return 0
     }
 }
 
@@ -71,15 +90,15 @@ func forEachOption(_ segment: RawSpan, headerLength: Int, _ body: (UInt8, Int, I
 func forEachSackBlock(
     _ segment: RawSpan, headerLength: Int, _ body: (SequenceInterval) -> Void
 ) {
-    forEachOption(segment, headerLength: headerLength) { kind, offset, length in
-        guard kind == 5 else { return }
-        var block = offset + 2
-        while block + 8 <= offset + length {
-            body(
-                SequenceInterval(
-                    start: SequenceNumber(segment.number32(at: block)),
-                    end: SequenceNumber(segment.number32(at: block + 4))))
-            block += 8
-        }
+    let offset = segment.option(5, headerLength: headerLength)
+    guard offset > 0 else { return }
+    let end = offset + Int(segment.octet(at: offset + 1))
+    var block = offset + 2
+    while block + 8 <= end {
+        body(
+            SequenceInterval(
+                start: SequenceNumber(segment.number32(at: block)),
+                end: SequenceNumber(segment.number32(at: block + 4))))
+        block += 8
     }
 }

@@ -27,23 +27,42 @@ extension TCP {
         let options = TCPSynOptions(segment, headerLength: header.length)
         let receiving = header.sequence + 1
         if compact.halfOpenCount >= configuration.maximumHalfOpen {
-            let size = options.maximumSegmentSize == 0 ? 536 : options.maximumSegmentSize
-            let cookie = cookies.make(
-                tuple, peerSequence: header.sequence, maximumSegmentSize: size, now: now)
-            context.statistics.cookiesSent &+= 1
-            sendSynAck(tuple, cookie, receiving, TCPSynOptions(), output: &output)
-            return
+            return sendCookie(tuple, header, options, now: now, output: &output)
         }
-        var sending = initialSequence(tuple, now)
+        let numbers = initialNumbers(tuple, now)
+        var sending = numbers.sequence
         if let previous, sending - previous < 65_538 {
             sending = previous + 65_538  // RFC 9293 §3.6.1: beyond the old connection's numbers
         }
         let entry = TCPCompactEntry(
             tuple: tuple, hash: hash, sending: sending, receiving: receiving,
-            listener: listeners[listener].id, options: options, isTimeWait: false)
+            listener: listeners[listener].id, options: options,
+            timestampOffset: numbers.timestampOffset, isTimeWait: false)
         let index = compact.insert(entry, now: now, configuration)
         table.insert(hash, .compact(index))
-        sendSynAck(tuple, sending, receiving, options, output: &output)
+        sendSynAck(entry, now: now, output: &output)
+    }
+
+    /// Answers a SYN without keeping anything. What the cookie has no room for is hidden in the
+    /// timestamp, if the peer takes one; else only the MSS is kept.
+    @inline(never)
+    private mutating func sendCookie(
+        _ tuple: TCPTuple, _ header: TCPHeader, _ offered: TCPSynOptions, now: Instant,
+        output: inout some SegmentOutput & ~Copyable
+    ) {
+        let size = offered.maximumSegmentSize == 0 ? 536 : offered.maximumSegmentSize
+        let cookie = cookies.make(
+            tuple, peerSequence: header.sequence, maximumSegmentSize: size, now: now)
+        context.statistics.cookiesSent &+= 1
+        var stamp: UInt32 = 0
+        var options = TCPSynOptions()
+        if offered.timestamps != nil {
+            options = offered
+            stamp = TCPCookies.hide(
+                offered,
+                in: TCPTimestamps.clock(now) &+ initialNumbers(tuple, now).timestampOffset)
+        }
+        sendSynAck(tuple, cookie, header.sequence + 1, options, stamp, output: &output)
     }
 
     /// A segment for a half-open connection (RFC 9293 §3.10.7.4 in SYN-RECEIVED).
@@ -59,11 +78,9 @@ extension TCP {
         }
         if header.flags.contains(.syn) {
             if offset == -1, !header.flags.contains(.ack) {
-                sendSynAck(
-                    entry.tuple, entry.sending, entry.receiving, entry.options, output: &output)
+                sendSynAck(entry, now: now, output: &output)
             } else {
-                sendBare(
-                    entry.tuple, entry.sending + 1, entry.receiving, .ack, output: &output)
+                acknowledge(entry, now: now, output: &output)
             }
             return
         }
@@ -73,8 +90,7 @@ extension TCP {
                 entry.tuple, header.acknowledgment, SequenceNumber(0), .rst, output: &output)
         }
         guard offset >= 0, offset < 65_535 else {
-            return sendBare(
-                entry.tuple, entry.sending + 1, entry.receiving, .ack, output: &output)
+            return acknowledge(entry, now: now, output: &output)
         }
         guard listeners.contains(Int(entry.listener.index), generation: entry.listener.generation)
         else {
@@ -93,8 +109,9 @@ extension TCP {
         removeCompact(index)
         establish(
             segment, header, entry.tuple, entry.hash, iss: entry.sending,
-            rcvNxt: entry.receiving, entry.options, listener: Int(entry.listener.index),
-            wasRepeated: wasRepeated, now: now, output: &output)
+            rcvNxt: entry.receiving, entry.options, entry.timestampOffset,
+            listener: Int(entry.listener.index), wasRepeated: wasRepeated, now: now,
+            output: &output)
     }
 
     /// An ACK for which there is no connection: if it answers a cookie, there is one now.
@@ -114,23 +131,30 @@ extension TCP {
         }
         context.statistics.cookiesAccepted &+= 1
         var options = TCPSynOptions()
+        if let stamps = TCPTimestamps(segment, headerLength: header.length) {
+            options = TCPCookies.reveal(stamps)
+        }
         options.maximumSegmentSize = size
         establish(
             segment, header, tuple, hash, iss: cookie, rcvNxt: header.sequence, options,
-            listener: listener, wasRepeated: false, now: now, output: &output)
+            initialNumbers(tuple, now).timestampOffset, listener: listener, wasRepeated: false,
+            now: now, output: &output)
     }
 
     /// The handshake is complete: a control block, a place in the accept queue, and the segment
     /// that completed it goes the way of all others.
     private mutating func establish(
         _ segment: RawSpan, _ header: TCPHeader, _ tuple: TCPTuple, _ hash: UInt32,
-        iss: SequenceNumber, rcvNxt: SequenceNumber, _ options: TCPSynOptions, listener: Int,
-        wasRepeated: Bool, now: Instant, output: inout some SegmentOutput & ~Copyable
+        iss: SequenceNumber, rcvNxt: SequenceNumber, _ options: TCPSynOptions,
+        _ timestampOffset: UInt32, listener: Int, wasRepeated: Bool, now: Instant,
+        output: inout some SegmentOutput & ~Copyable
     ) {
         let index = insertConnection(tuple, hash, .synReceived, iss)
         let offer = TCPControlBlock.offer(
             maximumSegment: output.maximumSegment(to: tuple.remote), context)
         connections[index].rcvNxt = rcvNxt
+        connections[index].lastAckSent = rcvNxt
+        connections[index].timestampOffset = timestampOffset
         connections[index].agree(offer, options)
         connections[index].rcvEdge = rcvNxt + min(connections[index].receiveLimit, 0xFFFF)
         connections[index].sndNxt = iss + 1
@@ -153,10 +177,9 @@ extension TCP {
         // RFC 1337 §3: a RST, perhaps an old duplicate, does not cut TIME-WAIT short.
         if header.flags.contains(.rst) { return }
         if header.flags.contains(.syn), !header.flags.contains(.ack),
-            header.sequence > entry.receiving,
+            isBeyond(segment, header, entry),
             listener(for: entry.tuple.local, port: entry.tuple.localPort) != nil
         {
-            // RFC 9293 §3.6.1: a new connection whose numbers lie beyond the old one's.
             removeCompact(index)
             return receiveUnknown(
                 segment, header, entry.tuple, entry.hash, now: now, after: entry.sending,
@@ -169,7 +192,19 @@ extension TCP {
         if header.flags.contains(.fin), header.sequence + (length &+ 1) == entry.receiving {
             compact.restart(index, now: now, configuration)
         }
-        sendBare(entry.tuple, entry.sending, entry.receiving, .ack, output: &output)
+        acknowledge(entry, now: now, output: &output)
+    }
+
+    /// True if a SYN is a new connection's, and no old duplicate: by its timestamp if it can
+    /// (RFC 6191 §2), else by its number (RFC 9293 §3.6.1).
+    private func isBeyond(
+        _ segment: RawSpan, _ header: TCPHeader, _ entry: TCPCompactEntry
+    ) -> Bool {
+        let isAhead = header.sequence > entry.receiving
+        guard let last = entry.options.timestamps,
+            let new = TCPTimestamps(segment, headerLength: header.length)
+        else { return isAhead }
+        return new.value == last.value ? isAhead : Int32(bitPattern: new.value &- last.value) > 0
     }
 
     /// Half-open entries whose SYN-ACK is due again, and TIME-WAITs that are over.
@@ -189,7 +224,7 @@ extension TCP {
             }
             compact.restart(index, now: now, configuration)
             context.statistics.segmentsRetransmitted &+= 1
-            sendSynAck(entry.tuple, entry.sending, entry.receiving, entry.options, output: &output)
+            sendSynAck(entry, now: now, output: &output)
         }
     }
 
@@ -198,19 +233,34 @@ extension TCP {
         compact.remove(index)
     }
 
+    @inline(never)
+    private mutating func sendSynAck(
+        _ entry: TCPCompactEntry, now: Instant, output: inout some SegmentOutput & ~Copyable
+    ) {
+        sendSynAck(
+            entry.tuple, entry.sending, entry.receiving, entry.options,
+            TCPTimestamps.clock(now) &+ entry.timestampOffset, output: &output)
+    }
+
     /// The SYN-ACK. Of what this side can do it tells what the peer offered.
     private mutating func sendSynAck(
         _ tuple: TCPTuple, _ sequence: SequenceNumber, _ acknowledgment: SequenceNumber,
-        _ offered: TCPSynOptions, output: inout some SegmentOutput & ~Copyable
+        _ offered: TCPSynOptions, _ stamp: UInt32, output: inout some SegmentOutput & ~Copyable
     ) {
         var options = TCPControlBlock.offer(
             maximumSegment: output.maximumSegment(to: tuple.remote), context)
         if offered.windowShift == nil { options.windowShift = nil }
         options.sackPermitted = offered.sackPermitted
+        if options.timestamps != nil, let peers = offered.timestamps {
+            options.timestamps = TCPTimestamps(value: stamp, echo: peers.value)
+        } else {
+            options.timestamps = nil
+        }
         let window = min(configuration.initialReceiveBuffer, 0xFFFF)
         let header = TCPHeader(
             from: tuple.localPort, to: tuple.remotePort, sequence: sequence,
-            acknowledgment: acknowledgment, flags: [.syn, .ack],
+            acknowledgment: acknowledgment,
+            flags: options.heedsMarks && offered.heedsMarks ? [.syn, .ack, .ece] : [.syn, .ack],
             window: UInt16(truncatingIfNeeded: window),
             length: TCPHeader.minimumLength &+ options.length)
         _ = header.send(tuple, options, output: &output)
@@ -233,15 +283,32 @@ extension TCP {
             tuple, SequenceNumber(0), header.sequence + length, [.rst, .ack], output: &output)
     }
 
-    /// A segment of twenty octets that no control block stands behind.
+    /// Tells the peer of a half-open connection, or of one in TIME-WAIT, where both sides are.
+    @inline(never)
+    private mutating func acknowledge(
+        _ entry: TCPCompactEntry, now: Instant, output: inout some SegmentOutput & ~Copyable
+    ) {
+        var options = TCPSynOptions()
+        if configuration.timestamps, let peers = entry.options.timestamps {
+            options.timestamps = TCPTimestamps(
+                value: TCPTimestamps.clock(now) &+ entry.timestampOffset, echo: peers.value)
+        }
+        sendBare(
+            entry.tuple, entry.isTimeWait ? entry.sending : entry.sending + 1, entry.receiving,
+            .ack, options, output: &output)
+    }
+
+    /// A segment without data that no control block stands behind.
     private mutating func sendBare(
         _ tuple: TCPTuple, _ sequence: SequenceNumber, _ acknowledgment: SequenceNumber,
-        _ flags: TCPFlags, output: inout some SegmentOutput & ~Copyable
+        _ flags: TCPFlags, _ options: TCPSynOptions = TCPSynOptions(),
+        output: inout some SegmentOutput & ~Copyable
     ) {
         let header = TCPHeader(
             from: tuple.localPort, to: tuple.remotePort, sequence: sequence,
-            acknowledgment: acknowledgment, flags: flags, window: 0)
-        _ = header.send(tuple, output: &output)
+            acknowledgment: acknowledgment, flags: flags, window: 0,
+            length: TCPHeader.minimumLength &+ options.length)
+        _ = header.send(tuple, options, output: &output)
         context.statistics.segmentsSent &+= 1
         if flags.contains(.rst) { context.statistics.resetsSent &+= 1 }
     }

@@ -10,6 +10,10 @@ extension TCPControlBlock {
             truncatingIfNeeded: min(max(maximumSegment &- TCPHeader.minimumLength, 64), 65_495))
         options.windowShift = context.windowShift
         options.sackPermitted = true
+        options.heedsMarks = context.configuration.congestionNotification
+        if context.configuration.timestamps {
+            options.timestamps = TCPTimestamps(value: 0, echo: 0)
+        }
         return options
     }
 
@@ -24,6 +28,13 @@ extension TCPControlBlock {
             receiveShift = own
         }
         if offered.sackPermitted, answer.sackPermitted { flags.insert(.sackPermitted) }
+        if offered.heedsMarks, answer.heedsMarks { flags.insert(.heedsMarks) }
+        if offered.timestamps != nil, let stamps = answer.timestamps {
+            flags.insert(.timestamps)
+            timestampRecent = stamps.value
+            // The MSS counts options in (RFC 6691 §2).
+            mss = max(mss &- TCPTimestamps.length, 64)
+        }
         receiveLimit = min(receiveLimit, 0xFFFF << Int(receiveShift))
     }
 
@@ -36,13 +47,22 @@ extension TCPControlBlock {
         if state == .synReceived {
             if !flags.contains(.windowScaled) { options.windowShift = nil }
             options.sackPermitted = flags.contains(.sackPermitted)
+            if !flags.contains(.timestamps) { options.timestamps = nil }
         }
+        options.timestamps?.value = timestamp(now)
+        options.timestamps?.echo = timestampRecent
         let window = min(receiveLimit, 0xFFFF)  // never scaled in a SYN (RFC 7323 §2.2)
         if state == .synReceived { rcvEdge = SequenceNumber.later(rcvEdge, rcvNxt + window) }
+        var bits: TCPFlags = .syn
+        if state == .synReceived {
+            bits = flags.contains(.heedsMarks) ? [.syn, .ack, .ece] : [.syn, .ack]
+        } else if options.heedsMarks, attempts == 0 {
+            // Some networks drop such a SYN: the next one asks for nothing (RFC 3168 §6.1.1.1).
+            bits = [.syn, .ece, .cwr]
+        }
         let header = TCPHeader(
             from: tuple.localPort, to: tuple.remotePort, sequence: iss,
-            acknowledgment: state == .synReceived ? rcvNxt : SequenceNumber(0),
-            flags: state == .synReceived ? [.syn, .ack] : .syn,
+            acknowledgment: state == .synReceived ? rcvNxt : SequenceNumber(0), flags: bits,
             window: UInt16(truncatingIfNeeded: window),
             length: TCPHeader.minimumLength &+ options.length)
         let sent = header.send(tuple, options, output: &output)
@@ -79,6 +99,7 @@ extension TCPControlBlock {
         guard bits.contains(.syn) else { return }
         rcvNxt = header.sequence + 1
         rcvEdge = rcvNxt
+        lastAckSent = rcvNxt
         agree(
             Self.offer(maximumSegment: output.maximumSegment(to: tuple.remote), context),
             TCPSynOptions(segment, headerLength: header.length))
@@ -114,7 +135,6 @@ extension TCPControlBlock {
         sndNxt = sndUna
         recover = iss
         highRetransmitted = sndUna
-        retransmitMark = sndUna
         attempts = 0
         progressAt = now
         retransmitAt = .max

@@ -11,23 +11,38 @@ extension TCPControlBlock {
         output: inout some SegmentOutput & ~Copyable
     ) -> Bool {
         guard segment.byteCount >= TCPHeader.minimumLength else { return false }
-        let payload = segment.byteCount &- TCPHeader.minimumLength
         let sequence = SequenceNumber(segment.number32(at: 4))
         let acknowledgment = SequenceNumber(segment.number32(at: 8))
-        // A header of twenty octets, ACK, perhaps PSH, and nothing else.
+        // A header of twenty octets, ACK, perhaps PSH, and nothing else; or with timestamps, which
+        // then all segments have, laid out as all write them (RFC 7323 appendix A).
         let word = segment.number32(at: 12)
+        var headerLength = TCPHeader.minimumLength
+        var stamp = timestampRecent
+        if flags.contains(.timestamps) {
+            headerLength &+= TCPTimestamps.length
+            guard segment.byteCount >= headerLength else { return false }
+            let option = segment.number64(at: 20)
+            stamp = UInt32(truncatingIfNeeded: option)
+            guard option >> 32 == UInt64(TCPTimestamps.word),
+                Int32(bitPattern: stamp &- timestampRecent) >= 0
+            else { return false }
+        }
+        let payload = segment.byteCount &- headerLength
         let progress = acknowledgment - sndUna
-        guard state == .established, word & 0xF0F7_0000 == 0x5010_0000, sequence == rcvNxt,
+        guard state == .established,
+            word & 0xF0F7_0000 == UInt32(truncatingIfNeeded: headerLength) &<< 26 | 0x0010_0000,
+            sequence == rcvNxt,
             progress >= 0, progress <= inFlight, payload > 0 || progress > 0,
             payload <= rcvEdge - rcvNxt, recovery == .none, duplicateAcks == 0, sacked.isEmpty,
             outOfOrder.isEmpty, !flags.contains(.finKnown)
         else { return false }
         lastReceivedAt = now
         keepaliveProbesSent = 0
+        if sequence <= lastAckSent { timestampRecent = stamp }
         if progress > 0 { acknowledged(acknowledgment, &context, now: now) }
         updateWindow(Int(word & 0xFFFF) &<< Int(sendShift), sequence, acknowledgment)
         if payload > 0 {
-            appendInOrder(segment.extracting(droppingFirst: TCPHeader.minimumLength), &context, now)
+            appendInOrder(segment.extracting(droppingFirst: headerLength), &context, now)
         }
         if flags.contains(.ackNow) || sendRing.count != inFlight || flags.contains(.finQueued) {
             transmit(&context, now: now, output: &output)
@@ -51,7 +66,8 @@ extension TCPControlBlock {
         }
         receiveRing.append(payload)
         rcvNxt += length
-        peerSegment = max(peerSegment, min(length, 65_535))
+        // What a card has joined are several segments.
+        peerSegment = max(peerSegment, min(length, mss))
         unacknowledgedReceived &+= length
         if unacknowledgedReceived >= 2 &* peerSegment {
             flags.insert(.ackNow)  // RFC 9293 §3.8.6.3: at least every second full segment
@@ -76,6 +92,14 @@ extension TCPControlBlock {
             // A simultaneous open: the peer's SYN-ACK repeats the SYN that was taken already.
             bits.remove(.syn)
             sequence = rcvNxt
+        }
+        // Before all: an old duplicate (RFC 7323 §5.3).
+        var stamps: TCPTimestamps?
+        if flags.contains(.timestamps) {
+            stamps = TCPTimestamps(segment, headerLength: header.length)
+            guard admits(stamps, bits, &context, now) else {
+                return transmit(&context, now: now, output: &output)
+            }
         }
         // First: the sequence number (§3.10.7.4, table 6).
         let offset = sequence - rcvNxt
@@ -119,6 +143,12 @@ extension TCPControlBlock {
         else {
             challenge(&context, now)  // RFC 5961 §5.2
             return transmit(&context, now: now, output: &output)
+        }
+        // RFC 7323 §4.3: only what begins where we said that we are. Not before the numbers held:
+        // who sets it too high would have all that follows dropped.
+        if let stamps, header.sequence <= lastAckSent { timestampRecent = stamps.value }
+        if flags.contains(.heedsMarks) {
+            heedMarks(bits, hasData: payload.byteCount > 0, &context)
         }
         processAcknowledgment(
             segment, header, sequence: sequence, payload: payload.byteCount, &context, now: now)
@@ -181,7 +211,7 @@ extension TCPControlBlock {
         else { return }
         receiveRing.write(payload, at: place)
         newestOutOfOrder = start
-        peerSegment = max(peerSegment, min(payload.byteCount, 65_535))
+        peerSegment = max(peerSegment, min(payload.byteCount, mss))
     }
 
     /// A gap was filled: what waited behind it joins the ring.

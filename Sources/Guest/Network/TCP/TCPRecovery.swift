@@ -3,31 +3,18 @@
 // One rule serves peers with and without SACK: send while the octets believed in flight ("pipe",
 // RFC 6675 §4) are fewer than the congestion window. Without SACK every duplicate acknowledgement
 // says that one segment left the network, which is RFC 6582's inflation told the other way round
-// (and RFC 3042's limited transmit before the third). RACK would replace `lostEdge`.
+// (and RFC 3042's limited transmit before the third). With SACK, time tells what is lost (TCPRack).
 
 extension TCPControlBlock {
     /// Everything below that is not SACKed counts as lost.
     private var lostEdge: SequenceNumber {
         switch recovery {
-        case .none: return sndUna
-        case .loss: return recover
-        case .fast: break
+        case .none: sndUna
+        case .loss: recover
+        case .fast:
+            flags.contains(.sackPermitted)
+                ? SequenceNumber.later(lostEnd, sndUna) : sndUna + min(mss, inFlight)
         }
-        let first = sndUna + min(mss, inFlight)
-        guard flags.contains(.sackPermitted) else { return first }
-        return SequenceNumber.later(sackLostEdge, first)
-    }
-
-    /// RFC 6675 §4, IsLost: three ranges, or more than two segments, were SACKed above.
-    private var sackLostEdge: SequenceNumber {
-        var octets = 0
-        var index = sacked.count
-        while index > 0 {
-            index &-= 1
-            octets &+= sacked[index].count
-            if octets > 2 &* mss || sacked.count &- index >= 3 { return sacked[index].start }
-        }
-        return sndUna
     }
 
     /// Octets believed to be in the network.
@@ -67,7 +54,6 @@ extension TCPControlBlock {
                     output: &output)
             else { return false }
             flags.remove(.retransmitFirst)
-            retransmitMark = sndNxt
             highRetransmitted = SequenceNumber.later(highRetransmitted, lost.start + length)
             pipe &+= length
         }
@@ -76,7 +62,7 @@ extension TCPControlBlock {
     }
 
     /// Sends octets again that begin at `start`; the FIN is among them if they reach it.
-    private mutating func retransmit(
+    mutating func retransmit(
         at start: SequenceNumber, length: Int, _ context: inout TCPContext, now: Instant,
         output: inout some SegmentOutput & ~Copyable
     ) -> Bool {
@@ -85,72 +71,95 @@ extension TCPControlBlock {
         var bits: TCPFlags = [.ack]
         if offset &+ payload == sendRing.count, payload > 0 { bits.insert(.psh) }
         if flags.contains(.finSent), payload < length { bits.insert(.fin) }
-        flags.remove(.timing)  // Karn: RFC 6298 §3
         guard
             emit(
                 bits, at: start, offset: payload > 0 ? offset : 0, length: payload, sackRanges: 0,
                 &context,
                 now: now, output: &output)
         else { return false }
+        retransmittedAt = TCPSentTimes.clock(now)
         retransmissions &+= 1
         context.statistics.segmentsRetransmitted &+= 1
         return true
     }
 
-    /// Takes the SACK option into the scoreboard.
-    ///
-    /// - Returns: true if it told something new.
-    mutating func readSack(
-        _ segment: RawSpan, _ header: TCPHeader, _ context: inout TCPContext
-    ) -> Bool {
-        var isNew = false
-        let lowest = SequenceNumber.later(header.acknowledgment, sndUna)
-        forEachSackBlock(segment, headerLength: header.length) { block in
-            // What lies outside of what is in flight is stale, a D-SACK (RFC 2883), or a lie.
-            guard block.start < block.end, block.start > lowest, block.end <= sndNxt else { return }
-            guard sacked.gaps(from: block.start, to: block.end) > 0 else { return }
-            if sacked.insert(block, from: &context.pool) { isNew = true }
+    /// After an acknowledgement, or when what may have been late should have arrived: begins fast
+    /// recovery if loss shows.
+    mutating func detectLoss(_ context: inout TCPContext, now: Instant) {
+        guard inFlight > 0 else { return }
+        if flags.contains(.sackPermitted) {
+            guard !sacked.isEmpty else { return }
+            let edge = lossByTime(&context, now)
+            if recovery != .none {
+                lostEnd = SequenceNumber.later(lostEnd, edge)
+            } else if edge > sndUna {
+                beginFastRecovery(now)
+                lostEnd = edge
+            }
+        } else if recovery == .none, duplicateAcks >= 3, sndUna >= recover {
+            beginFastRecovery(now)
         }
-        return isNew
     }
 
-    /// After an acknowledgement: begins fast recovery if loss shows, and notices when a
-    /// retransmission was lost in its turn.
-    mutating func detectLoss(isNewSack: Bool) {
-        guard inFlight > 0 else { return }
-        if recovery == .none {
-            let sackSaysLost = flags.contains(.sackPermitted) && sackLostEdge > sndUna
-            guard duplicateAcks >= 3 || sackSaysLost, sndUna >= recover else { return }
-            congestion.enterFastRecovery(inFlight: inFlight, mss: mss)
-            recovery = .fast
-            recover = sndNxt
-            highRetransmitted = sndUna
-            flags.insert(.retransmitFirst)
-        } else if isNewSack, highRetransmitted > sndUna, !sacked.isEmpty {
-            // Octets first sent after the last retransmission have arrived, and the first hole
-            // has not: that retransmission is lost too.
-            let top = sacked[sacked.count &- 1].end
-            guard top > retransmitMark else { return }
-            let beyond = (top - retransmitMark) &- sacked.gaps(from: retransmitMark, to: top)
-            if beyond > 2 &* mss { flags.insert(.retransmitFirst) }
-        }
+    @inline(never)
+    private mutating func beginFastRecovery(_ now: Instant) {
+        congestion.enterFastRecovery(inFlight: inFlight, mss: mss)
+        recovery = .fast
+        recover = sndNxt
+        highRetransmitted = sndUna
+        flags.remove([.probing, .probeRepeated, .probeTimer, .reorderTimer])
+        flags.insert(.retransmitFirst)
+        retransmitAt = .max  // it begins anew with what goes again
+        noteFirstRetransmission(now, mayUndo: true)
+    }
+
+    /// What goes again is sent after `now`: an answer to what was sent before tells that it need
+    /// not have been (RFC 3522).
+    mutating func noteFirstRetransmission(_ now: Instant, mayUndo: Bool) {
+        flags.remove(.mayUndo)
+        guard mayUndo, flags.contains(.timestamps) else { return }
+        flags.insert(.mayUndo)
+        retransmitStamp = timestamp(now)
+    }
+
+    /// The first new acknowledgement since octets went again: if it answers a timestamp from before
+    /// that, the octets had only been late (RFC 3522 §3.2), and all is as it was (RFC 4015 §3).
+    @inline(never)
+    mutating func undoIfNeedless(_ segment: RawSpan, _ header: TCPHeader, _ now: Instant) {
+        flags.remove(.mayUndo)
+        guard let stamps = TCPTimestamps(segment, headerLength: header.length),
+            recovery != .none, Int32(bitPattern: stamps.echo &- retransmitStamp) < 0
+        else { return }
+        congestion.undo()
+        if recovery == .fast { flags.insert(.reorders) }
+        // It took so long: the next timeout waits for it (RFC 4015 §3.4).
+        roundTrip.sample(UInt64(timestamp(now) &- stamps.echo) << 20)
+        recovery = .none
+        recover = sndUna
+        duplicateAcks = 0
+        flags.remove(.retransmitFirst)
     }
 
     /// New octets were acknowledged: the congestion window, and the progress of recovery.
     @inline(__always)
-    mutating func advanceRecovery(_ octets: Int, flightBefore: Int) {
+    mutating func advanceRecovery(_ octets: Int, flightBefore: Int, _ now: Instant) {
         if recovery == .none {
             duplicateAcks = 0
             congestion.acknowledged(
-                octets, mss: mss, limited: flightBefore &* 2 >= congestion.window)
+                octets, mss: mss, limited: flightBefore &* 2 >= congestion.window, now: now,
+                roundTrip: roundTrip.smoothed)
         } else {
-            advanceInRecovery(octets)
+            advanceInRecovery(octets, now)
         }
     }
 
-    private mutating func advanceInRecovery(_ octets: Int) {
+    @inline(never)
+    private mutating func advanceInRecovery(_ octets: Int, _ now: Instant) {
         highRetransmitted = SequenceNumber.later(highRetransmitted, sndUna)
-        if recovery == .loss { congestion.acknowledged(octets, mss: mss, limited: true) }
+        if recovery == .loss {
+            congestion.acknowledged(
+                octets, mss: mss, limited: true, now: now, roundTrip: roundTrip.smoothed)
+        }
         if sndUna >= recover {
             recovery = .none
             duplicateAcks = 0

@@ -24,7 +24,7 @@ extension TCPControlBlock {
         let count = sendRing.count
         return sndNxt == sndUna && count > 0 && count <= mss && count <= sndWnd
             && count <= congestion.window && state == .established && recovery == .none
-            && !flags.contains(.finQueued)
+            && !flags.contains([.finQueued, .tellsReduction])
             // After a longer silence the congestion window shrinks first.
             && now.since(lastSentAt) <= context.configuration.minimumRetransmissionNanoseconds
     }
@@ -42,11 +42,7 @@ extension TCPControlBlock {
         else { return }
         sndNxt += count
         flags.remove(.probed)
-        if !flags.contains(.timing) {
-            flags.insert(.timing)
-            timedSequence = sndNxt
-            timedAt = now
-        }
+        sentTimes.restart(sndNxt, TCPSentTimes.clock(now))
         roundTrip.backoff = 0
         attempts = 0
         progressAt = now
@@ -79,17 +75,22 @@ extension TCPControlBlock {
             let unsent = sendRing.count &- offset
             let peerRoom = sndWnd &- offset
             let room = max(min(peerRoom, congestion.window &- pipe), 0)
-            let length = min(min(unsent, mss), room)
+            var length = min(min(unsent, mss), room)
+            // CWR belongs on one packet alone (RFC 3168 §6.1.2).
+            if length == mss, recovery == .none, !flags.contains(.tellsReduction) {
+                length = burst(min(unsent, room), most: output.longestBurst(to: tuple.remote))
+            }
             let isLast = length == unsent
             let sendsFin = isLast && flags.contains(.finQueued) && peerRoom > length
             guard length > 0 || sendsFin else { return }
             // The sender's side of silly window avoidance, and Nagle (RFC 9293 §3.8.6.2.1, §3.7.4).
             guard
-                length == mss || sendsFin || (isLast && (flags.contains(.noDelay) || offset == 0))
+                length >= mss || sendsFin || (isLast && (flags.contains(.noDelay) || offset == 0))
                     || (length > 0 && length >= maximumWindow >> 1)
             else { return }
             var bits: TCPFlags = isLast && length > 0 ? [.ack, .psh] : .ack
             if sendsFin { bits.insert(.fin) }
+            if flags.contains(.tellsReduction), length > 0 { bits.insert(.cwr) }
             guard
                 emit(
                     bits, at: sndNxt, offset: offset, length: length, sackRanges: 0, &context,
@@ -99,14 +100,20 @@ extension TCPControlBlock {
             if sendsFin { flags.insert(.finSent) }
             sndNxt += span
             pipe &+= span
-            flags.remove(.probed)
-            if !flags.contains(.timing) {
-                flags.insert(.timing)
-                timedSequence = sndNxt
-                timedAt = now
-            }
+            flags.remove(length > 0 ? [.probed, .tellsReduction] : .probed)
+            sentTimes.add(
+                sndNxt, TCPSentTimes.clock(now), step: congestion.window >> 3, first: sndUna)
             if isLast, !flags.contains(.finQueued) { return }
         }
+    }
+
+    /// Octets to send at once: `available`, in whole segments, if what is below TCP cuts them.
+    ///
+    /// - Parameter most: octets of TCP header and payload that it cuts.
+    @inline(__always)
+    private func burst(_ available: Int, most: Int) -> Int {
+        let bound = min(available, most &- TCPHeader.longest)
+        return bound >= 2 &* mss ? bound &- bound % mss : mss
     }
 
     /// Sends one segment: `length` octets of the send ring, or `sackRanges` blocks of the SACK
@@ -120,21 +127,29 @@ extension TCPControlBlock {
         sackRanges: Int, _ context: inout TCPContext, now: Instant,
         output: inout some SegmentOutput & ~Copyable
     ) -> Bool {
-        let headerLength = TCPHeader.minimumLength &+ (sackRanges == 0 ? 0 : 4 &+ 8 &* sackRanges)
+        var headerLength = TCPHeader.minimumLength &+ (sackRanges == 0 ? 0 : 4 &+ 8 &* sackRanges)
+        if flags.contains(.timestamps) { headerLength &+= TCPTimestamps.length }
+        let stamp = timestamp(now)
+        var bits = bits
+        if flags.contains(.echoesMark) { bits.insert(.ece) }
+        // RFC 3168 §6.1.4 to §6.1.6: new octets only, no probe of a closed window.
+        let marks =
+            flags.contains(.heedsMarks) && length > 0 && sequence == sndNxt && sndWnd > 0
         let header = TCPHeader(
             from: tuple.localPort, to: tuple.remotePort, sequence: sequence,
             acknowledgment: rcvNxt, flags: bits, window: advertise(context), length: headerLength)
         let result = output.sendSegment(
-            from: tuple.local, to: tuple.remote, length: headerLength &+ length
+            from: tuple.local, to: tuple.remote, length: headerLength &+ length,
+            segmentSize: length > mss ? mss : 0, marks: marks
         ) { segment in
             header.write(into: &segment)
-            if sackRanges > 0 { writeSack(sackRanges, into: &segment) }
+            writeOptions(stamp, sackRanges, into: &segment)
             sendRing.copy(from: offset, count: length, into: &segment, at: headerLength)
         }
         if result != .sent {
             guard
                 result == .indirect,
-                emitIndirectly(header, offset, length, sackRanges, output: &output)
+                emitIndirectly(header, offset, length, stamp, sackRanges, output: &output)
             else {
                 retrySoon(&context, now: now)
                 return false
@@ -143,6 +158,7 @@ extension TCPControlBlock {
         lastSentAt = now
         flags.remove([.ackNow, .ackDelayed, .blocked])
         unacknowledgedReceived = 0
+        lastAckSent = rcvNxt
         soonAt = .max
         context.statistics.segmentsSent &+= 1
         return true
@@ -151,14 +167,14 @@ extension TCPControlBlock {
     /// As `emit`, by way of a copy: to ourselves, or while the neighbour is looked for.
     @inline(never)
     private mutating func emitIndirectly(
-        _ header: TCPHeader, _ offset: Int, _ length: Int, _ sackRanges: Int,
+        _ header: TCPHeader, _ offset: Int, _ length: Int, _ stamp: UInt32, _ sackRanges: Int,
         output: inout some SegmentOutput & ~Copyable
     ) -> Bool {
         var bytes = [UInt8](repeating: 0, count: header.length &+ length)
         var octets = bytes.mutableSpan
         var segment = octets.mutableBytes
         header.write(into: &segment)
-        if sackRanges > 0 { writeSack(sackRanges, into: &segment) }
+        writeOptions(stamp, sackRanges, into: &segment)
         sendRing.copy(from: offset, count: length, into: &segment, at: header.length)
         return output.sendSegment(from: tuple.local, to: tuple.remote, segment.bytes)
     }
@@ -168,20 +184,39 @@ extension TCPControlBlock {
         _ context: inout TCPContext, now: Instant, output: inout some SegmentOutput & ~Copyable
     ) {
         let ranges =
-            flags.contains(.sackPermitted) && !outOfOrder.isEmpty ? min(outOfOrder.count, 4) : 0
+            !flags.contains(.sackPermitted) || outOfOrder.isEmpty
+            ? 0 : min(outOfOrder.count, flags.contains(.timestamps) ? 3 : 4)
         _ = emit(
             .ack, at: sndNxt, offset: 0, length: 0, sackRanges: ranges, &context, now: now,
             output: &output)
     }
 
+    /// The options of a segment without SYN: timestamps if agreed on, and SACK ranges.
+    @inline(__always) @_lifetime(segment: copy segment)
+    private borrowing func writeOptions(
+        _ stamp: UInt32, _ sackRanges: Int, into segment: inout MutableRawSpan
+    ) {
+        if flags.contains(.timestamps) {
+            guard segment.byteCount >= TCPHeader.minimumLength &+ TCPTimestamps.length else {
+                return
+            }
+            segment.store(UInt64(TCPTimestamps.word) << 32 | UInt64(stamp), at: 20)
+            segment.store(timestampRecent, at: 28)
+        }
+        if sackRanges > 0 { writeSack(sackRanges, into: &segment) }
+    }
+
     /// The SACK option: the range with the newest segment first, then the others (RFC 2018 §4).
     @inline(never)
     private borrowing func writeSack(_ ranges: Int, into segment: inout MutableRawSpan) {
-        segment.store(0x0101_0500 | UInt32(2 &+ 8 &* ranges), at: 20)
+        var place =
+            TCPHeader.minimumLength &+ (flags.contains(.timestamps) ? TCPTimestamps.length : 0)
+        segment.store(0x0101_0500 | UInt32(2 &+ 8 &* ranges), at: place)
         var index = outOfOrder.index(of: newestOutOfOrder) ?? 0
-        for block in 0..<ranges {
-            segment.store(outOfOrder[index].start.value, at: 24 &+ 8 &* block)
-            segment.store(outOfOrder[index].end.value, at: 28 &+ 8 &* block)
+        for _ in 0..<ranges {
+            segment.store(outOfOrder[index].start.value, at: place &+ 4)
+            segment.store(outOfOrder[index].end.value, at: place &+ 8)
+            place &+= 8
             index = index &+ 1 == outOfOrder.count ? 0 : index &+ 1
         }
     }
@@ -240,6 +275,7 @@ extension TCPControlBlock {
         if retransmitAt == .max {
             retransmitAt =
                 now.advanced(by: roundTrip.timeout(context.configuration)).nanoseconds
+            if inFlight > mss { armProbe(now) }
         }
         context.timers.arm(Int(id.index), retransmitAt)
     }

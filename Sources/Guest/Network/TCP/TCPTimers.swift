@@ -34,6 +34,9 @@ extension TCPControlBlock {
         _ context: inout TCPContext, now: Instant, output: inout some SegmentOutput & ~Copyable
     ) {
         retransmitAt = .max
+        if flags.contains([.probeTimer, .reorderTimer]) {
+            return earlyTimeout(&context, now: now, output: &output)
+        }
         let isOpening = state == .synSent || state == .synReceived
         let most =
             isOpening
@@ -47,7 +50,6 @@ extension TCPControlBlock {
         }
         attempts &+= 1
         if roundTrip.backoff < 32 { roundTrip.backoff &+= 1 }
-        flags.remove(.timing)
         if isOpening {
             retransmissions &+= 1
             return sendSyn(&context, now: now, output: &output)
@@ -55,7 +57,9 @@ extension TCPControlBlock {
         if inFlight == 0 {
             probeWindow(&context, now: now, output: &output)
         } else {
+            if attempts > 2 { suspectBlackHole() }
             congestion.timedOut(inFlight: inFlight, mss: mss, first: attempts == 1)
+            noteFirstRetransmission(now, mayUndo: attempts == 1)
             sendFlightAgain(&context, now: now, output: &output)
         }
         if retransmitAt == .max, inFlight > 0 || sendRing.count > 0 || flags.contains(.finQueued) {

@@ -67,7 +67,8 @@ import SwiftletVirtio
             // Two buffers of 2 KiB for each 128 KiB of memory, so that small machines stay small.
             let buffers = min(max(PageFrames.totalCount / 32, 16), 256)
             let parameters = VirtioNetworkParameters(
-                receiveBuffers: buffers, transmitBuffers: buffers)
+                receiveBuffers: buffers, transmitBuffers: buffers,
+                largeTransmitBuffers: PageFrames.totalCount / 1024)
             let line = Boot.commandLine.bytes
             guard let transport = VirtioBus.find(.network, commandLine: line) else { return nil }
             do throws(VirtioError) {

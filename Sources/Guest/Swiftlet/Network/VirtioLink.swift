@@ -11,6 +11,7 @@ import SwiftletVirtio
         var hardwareAddress: UInt64 { card.hardwareAddress }
         var maximumTransmissionUnit: Int { card.maximumTransmissionUnit }
         var offloadsTransmitChecksum: Bool { card.offloadsTransmitChecksum }
+        var longestSegmentedPacket: Int { card.longestSegmentedPacket }
 
         @inline(__always)
         mutating func transmit(
@@ -18,7 +19,9 @@ import SwiftletVirtio
         ) -> Bool {
             card.transmit(
                 length: length, checksumStart: checksum?.start ?? 0,
-                checksumOffset: checksum?.offset ?? 0, needsChecksum: checksum != nil, fill: fill)
+                checksumOffset: checksum?.offset ?? 0, needsChecksum: checksum != nil,
+                segmentSize: checksum?.segmentSize ?? 0, headerLength: checksum?.headerLength ?? 0,
+                fill: fill)
         }
     }
 #endif

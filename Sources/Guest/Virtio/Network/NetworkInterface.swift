@@ -11,10 +11,23 @@ extension VirtioFeatures {
     static let networkMTU = bit(3)
     /// VIRTIO_NET_F_MAC: the configuration holds the hardware address.
     static let networkAddress = bit(5)
+    /// VIRTIO_NET_F_GUEST_TSO4: the driver takes TCP segments over IPv4 longer than a packet.
+    static let networkGuestSegmentation = bit(7)
+    /// VIRTIO_NET_F_HOST_TSO4: the device cuts such segments.
+    static let networkHostSegmentation = bit(11)
     /// VIRTIO_NET_F_MRG_RXBUF: a received frame may fill several buffers.
     static let networkMergeableBuffers = bit(15)
     /// VIRTIO_NET_F_STATUS: the configuration holds the link's state.
     static let networkStatus = bit(16)
+
+    /// Leaves out what makes no sense without another feature (§5.1.3.1). A segment of 64 KiB arrives
+    /// in many buffers or not at all (§5.1.6.3.1).
+    mutating func dropUnmetNetworkFeatures() {
+        if !isSuperset(of: [.networkMergeableBuffers, .networkGuestChecksum]) {
+            subtract(.networkGuestSegmentation)
+        }
+        if !contains(.networkChecksum) { subtract(.networkHostSegmentation) }
+    }
 }
 
 /// struct virtio_net_config (§5.1.4), offsets.
@@ -34,6 +47,9 @@ enum NetworkConfiguration {
     /// VIRTIO_NET_HDR_F_DATA_VALID: the device has verified the checksum.
     @usableFromInline static var dataValid: UInt8 { 2 }
 
+    /// VIRTIO_NET_HDR_GSO_TCPV4: a TCP segment over IPv4 that is longer than a packet.
+    @usableFromInline static var segmentedTCPv4: UInt8 { 1 }
+
     @usableFromInline static var flags: UInt { 0 }
     @usableFromInline static var segmentationType: UInt { 1 }
     @usableFromInline static var bufferCount: UInt { 10 }
@@ -45,10 +61,15 @@ public struct VirtioNetworkParameters: Sendable {
     public var receiveBuffers: Int
     /// Transmit buffers of 2 KiB.
     public var transmitBuffers: Int
+    /// Transmit buffers of 64 KiB, made when they are needed; 0: the device cuts no segments.
+    public var largeTransmitBuffers: Int
 
-    public init(receiveBuffers: Int = 64, transmitBuffers: Int = 64) {
+    public init(
+        receiveBuffers: Int = 64, transmitBuffers: Int = 64, largeTransmitBuffers: Int = 8
+    ) {
         self.receiveBuffers = receiveBuffers
         self.transmitBuffers = transmitBuffers
+        self.largeTransmitBuffers = largeTransmitBuffers
     }
 }
 

@@ -9,16 +9,21 @@ import SwiftletMemory
 
 /// A frame that was received and not yet recycled. Its owner gives it back with `recycle`.
 public struct ReceivedFrame: ~Copyable {
-    /// The buffer; none for a merged frame, which has been copied out of its buffers.
+    /// The first buffer; none for a frame that has been copied out of its buffers.
     @usableFromInline let descriptor: UInt16
+    /// How many buffers it fills, one behind the other.
+    @usableFromInline let count: UInt16
     /// Octets of the Ethernet frame.
     public let length: Int
     /// True if TCP's or UDP's checksum needs no check: the device did it, or the frame comes from
     /// the same host and was never on a wire (§5.1.6.4.1).
     public let checksumVerified: Bool
 
-    @inlinable init(descriptor: UInt16, length: Int, checksumVerified: Bool) {
+    @inlinable init(
+        descriptor: UInt16, count: UInt16 = 1, length: Int, checksumVerified: Bool
+    ) {
         self.descriptor = descriptor
+        self.count = count
         self.length = length
         self.checksumVerified = checksumVerified
     }
@@ -36,7 +41,9 @@ public struct NetworkReceiver: ~Copyable {
     private let frameCount: Int
     @usableFromInline let mergesBuffers: Bool
     @usableFromInline let trustsChecksums: Bool
-    /// Where merged frames are put together; made when the first one comes.
+    private let takesSegmented: Bool
+    /// Where merged frames are put together whose buffers do not follow each other; made when the
+    /// first one comes.
     private var scratch: UnsafeMutableRawPointer?
     /// Frames that were dropped, by reason.
     public private(set) var drops = VirtioNetworkDrops()
@@ -66,6 +73,7 @@ public struct NetworkReceiver: ~Copyable {
         self.frameCount = frameCount
         mergesBuffers = features.contains(.networkMergeableBuffers)
         trustsChecksums = features.contains(.networkGuestChecksum)
+        takesSegmented = features.contains(.networkGuestSegmentation)
         scratch = nil
     }
 
@@ -140,8 +148,9 @@ public struct NetworkReceiver: ~Copyable {
     /// Gives a frame's buffer to the device again.
     @inlinable @_optimize(speed)
     public mutating func recycle(_ frame: consuming ReceivedFrame) {
-        // A merged frame's descriptor is none, which is not offered.
+        // The descriptor of a frame that was copied is none, which is not offered.
         queue.offer(frame.descriptor)
+        if frame.count > 1 { recycleRest(frame) }
         // The device may run dry in a long batch: let it see what is free, without an exit.
         if queue.unpublishedCount >= 16 {
             queue.publish()
@@ -164,48 +173,88 @@ public struct NetworkReceiver: ~Copyable {
 
     // MARK: The unusual
 
-    /// Frames that are malformed, or that fill more than one buffer.
+    @inline(never) @usableFromInline
+    mutating func recycleRest(_ frame: borrowing ReceivedFrame) {
+        for index in 1..<frame.count { queue.offer(frame.descriptor &+ index) }
+    }
+
+    /// Frames that are malformed, that fill more than one buffer, or that are several segments of TCP
+    /// joined by the device.
     @inline(never) @usableFromInline
     mutating func nextUnusual(_ used: UsedBuffer, count: UInt16) -> ReceivedFrame? {
         let header = UInt(bitPattern: buffers) &+ UInt(used.descriptor) &* UInt(Self.bufferSize)
-        guard used.length > UInt32(NetworkHeader.size), count > 1 else {
+        guard used.length > UInt32(NetworkHeader.size), count > 0 else {
             drops.malformed &+= 1
             queue.offer(used.descriptor)
             return nil
         }
         let flags = swiftlet_load8(header &+ NetworkHeader.flags)
-        let isSegmented = swiftlet_load8(header &+ NetworkHeader.segmentationType) != 0
-        let scratch = scratch ?? PageFrames.allocate(Self.scratchFrames, zeroed: false)
-        self.scratch = scratch
-        // Without room for it the frame is dropped, but all of its buffers must be taken back.
-        var fits = scratch != nil
-        var length = 0
-        var buffer = used
-        var left = count
-        while true {
-            let skip = length == 0 && left == count ? NetworkHeader.size : 0
-            let part = Int(buffer.length) &- skip
-            fits = fits && length &+ part <= Self.longestMergedFrame
-            if fits, let scratch {
-                (scratch + length).copyMemory(
-                    from: buffers + (Int(buffer.descriptor) &* Self.bufferSize &+ skip),
-                    byteCount: part)
-                length &+= part
-            }
-            queue.offer(buffer.descriptor)
-            left &-= 1
-            if left == 0 { break }
-            guard let following = queue.poll() else {
+        let segmentation = swiftlet_load8(header &+ NetworkHeader.segmentationType)
+        let isGood =
+            segmentation == 0 || takesSegmented && segmentation == NetworkHeader.segmentedTCPv4
+        guard let frame = join(used, count, checksumVerified: isVerified(flags)) else { return nil }
+        guard isGood else {
+            drops.malformed &+= 1
+            recycle(frame)
+            return nil
+        }
+        return frame
+    }
+
+    /// Buffers of the longest frame that is taken, one of them in part.
+    private static var mostBuffers: Int { 34 }
+
+    /// Collects the buffers of a frame. A device uses them in the order in which they were offered,
+    /// so most of the time they lie one behind the other, each full, and the frame stays there;
+    /// else it is copied, and the buffers go back.
+    private mutating func join(
+        _ first: UsedBuffer, _ count: UInt16, checksumVerified: Bool
+    ) -> ReceivedFrame? {
+        var parts = InlineArray<34, UsedBuffer>(repeating: first)
+        var length = Int(first.length) &- NetworkHeader.size
+        var isInPlace = true
+        for index in 1..<max(Int(count), 1) {
+            guard let part = queue.poll() else {
                 queue.fail("merged frame has fewer buffers than it says")
                 return nil
             }
-            buffer = following
+            length &+= Int(part.length)
+            guard index < Self.mostBuffers else {
+                isInPlace = false
+                queue.offer(part.descriptor)
+                continue
+            }
+            let last = parts[index &- 1]
+            isInPlace =
+                isInPlace && part.descriptor == last.descriptor &+ 1
+                && last.length == UInt32(Self.bufferSize)
+            parts[index] = part
         }
-        guard fits, !isSegmented else {
-            if isSegmented { drops.malformed &+= 1 } else { drops.tooLong &+= 1 }
+        let fits = length <= Self.longestMergedFrame && Int(count) <= Self.mostBuffers
+        if isInPlace, fits {
+            return ReceivedFrame(
+                descriptor: first.descriptor, count: count, length: length,
+                checksumVerified: checksumVerified)
+        }
+        let scratch = scratch ?? PageFrames.allocate(Self.scratchFrames, zeroed: false)
+        self.scratch = scratch
+        var position = 0
+        for index in 0..<min(Int(count), Self.mostBuffers) {
+            let skip = index == 0 ? NetworkHeader.size : 0
+            let octets = Int(parts[index].length) &- skip
+            if fits, let scratch {
+                (scratch + position).copyMemory(
+                    from: buffers + (Int(parts[index].descriptor) &* Self.bufferSize &+ skip),
+                    byteCount: octets)
+            }
+            position &+= octets
+            queue.offer(parts[index].descriptor)
+        }
+        guard fits, scratch != nil else {
+            drops.tooLong &+= 1
             return nil
         }
         return ReceivedFrame(
-            descriptor: SplitQueue.none, length: length, checksumVerified: isVerified(flags))
+            descriptor: SplitQueue.none, length: length, checksumVerified: checksumVerified)
     }
 }

@@ -16,6 +16,8 @@ public struct NetworkTransmitter: ~Copyable {
     @usableFromInline var queue: SplitQueue
     @usableFromInline let buffers: UnsafeMutableRawPointer
     private let frameCount: Int
+    /// Buffers for what the device is to cut into segments.
+    private var large: LargeBuffers
     /// A frame found no buffer since the last wait: wake when one comes back.
     @usableFromInline var isStarved = false
 
@@ -28,7 +30,7 @@ public struct NetworkTransmitter: ~Copyable {
 
     init(
         transport: VirtioTransport, features: VirtioFeatures, buffers wanted: Int,
-        hardwareAddress: UInt64, maximumTransmissionUnit: Int
+        largeBuffers: Int, hardwareAddress: UInt64, maximumTransmissionUnit: Int
     ) throws(VirtioError) {
         let bounded = UInt16(min(max(wanted, 2), 1024))
         // Queue 1 is transmitq1 (§5.1.2).
@@ -54,6 +56,13 @@ public struct NetworkTransmitter: ~Copyable {
         self.hardwareAddress = hardwareAddress
         self.maximumTransmissionUnit = maximumTransmissionUnit
         offloadsTransmitChecksum = features.contains(.networkChecksum)
+        large = LargeBuffers(
+            most: features.contains(.networkHostSegmentation) ? min(largeBuffers, 8) : 0)
+    }
+
+    /// The longest IP packet that the device cuts into segments, in octets; 0 if it does not.
+    public var longestSegmentedPacket: Int {
+        large.most > 0 ? LargeBuffers.size &- NetworkHeader.size &- 14 : 0
     }
 
     /// The device was reset before.
@@ -70,23 +79,36 @@ public struct NetworkTransmitter: ~Copyable {
     ///     sum.
     ///   - needsChecksum: whether the device is to fill in that field; only if
     ///     `offloadsTransmitChecksum`.
+    ///   - segmentSize: if not 0, the frame is a TCP segment over IPv4 for the device to cut into
+    ///     segments with so many octets of payload; up to `longestSegmentedPacket`.
+    ///   - headerLength: octets of all headers of such a frame.
     ///   - fill: writes every octet of the frame.
     /// - Returns: false if there is no room now: `fill` was not called, nothing was sent.
     @inlinable public mutating func transmit(
         length: Int, checksumStart: UInt16, checksumOffset: UInt16, needsChecksum: Bool,
-        fill: (inout MutableRawSpan) -> Void
+        segmentSize: UInt16 = 0, headerLength: UInt16 = 0, fill: (inout MutableRawSpan) -> Void
     ) -> Bool {
-        guard length > 0, length <= Self.longestFrame, let descriptor = takeBuffer() else {
+        guard length > 0, length <= Self.longestFrame || segmentSize > 0,
+            let descriptor = takeBuffer()
+        else {
             return false
         }
-        let start = buffers + Int(descriptor) &* Self.bufferSize
-        // flags, gso_type = none, hdr_len, gso_size, csum_start; then csum_offset, num_buffers = 0
+        var start = buffers + Int(descriptor) &* Self.bufferSize
+        if length > Self.longestFrame {
+            guard let buffer = takeLarge(descriptor, length: length) else { return false }
+            start = buffer
+        }
+        // flags, gso_type, hdr_len, gso_size, csum_start; then csum_offset, num_buffers = 0
         // (§5.1.6.2.1).
         var low: UInt64 = 0
         var high: UInt32 = 0
         if needsChecksum && offloadsTransmitChecksum {
             low = UInt64(checksumStart) << 48 | UInt64(NetworkHeader.needsChecksum)
             high = UInt32(checksumOffset)
+            if segmentSize > 0 {
+                low |= UInt64(NetworkHeader.segmentedTCPv4) << 8 | UInt64(headerLength) << 16
+                low |= UInt64(segmentSize) << 32
+            }
         }
         start.storeBytes(of: low, as: UInt64.self)
         start.storeBytes(of: high, toByteOffset: 8, as: UInt32.self)
@@ -113,12 +135,49 @@ public struct NetworkTransmitter: ~Copyable {
             queue.kick()
         }
         while let used = queue.poll() {
+            if large.inFlight > 0 { releaseLarge(used.descriptor) }
             queue.freeDescriptor(used.descriptor)
         }
         queue.disarm()
         let descriptor = queue.takeDescriptor()
         isStarved = descriptor == nil
         return descriptor
+    }
+
+    /// Puts a large buffer behind a descriptor that was taken; nil, and the descriptor is free again,
+    /// if there is none now.
+    @inline(never) @usableFromInline
+    mutating func takeLarge(_ descriptor: UInt16, length: Int) -> UnsafeMutableRawPointer? {
+        guard length &+ NetworkHeader.size <= LargeBuffers.size else {
+            queue.freeDescriptor(descriptor)
+            return nil
+        }
+        var buffer = large.take(for: descriptor)
+        if buffer == nil, large.inFlight > 0 {
+            // Sent ones are taken back only now; so is what else was sent.
+            if let other = reclaim() { queue.freeDescriptor(other) }
+            buffer = large.take(for: descriptor)
+        }
+        guard let buffer else {
+            queue.freeDescriptor(descriptor)
+            isStarved = true
+            return nil
+        }
+        queue.describe(
+            descriptor, buffer: DirectMap.physicalAddress(of: buffer),
+            length: UInt32(LargeBuffers.size), deviceWrites: false)
+        return buffer
+    }
+
+    /// A descriptor came back: if it had a large buffer, it has its own again.
+    @inline(never)
+    private mutating func releaseLarge(_ descriptor: UInt16) {
+        guard large.release(descriptor) else { return }
+        queue.describe(
+            descriptor,
+            buffer: DirectMap.physicalAddress(of: buffers)
+                + UInt64(Int(descriptor) &* Self.bufferSize),
+            length: UInt32(Self.bufferSize), deviceWrites: false)
     }
 
     /// Tells the device about queued frames, if it wants to be told.

@@ -24,18 +24,20 @@ public struct VirtioNetwork: ~Copyable {
         guard transport.deviceType == .network else {
             throw VirtioError(.absent, "not a network device")
         }
-        let features = try transport.negotiate(
-            required: [],
-            wanted: [
-                .eventIndex, .networkChecksum, .networkGuestChecksum, .networkMTU,
-                .networkAddress, .networkMergeableBuffers, .networkStatus,
-            ])
+        var wanted: VirtioFeatures = [
+            .eventIndex, .networkChecksum, .networkGuestChecksum, .networkMTU, .networkAddress,
+            .networkMergeableBuffers, .networkStatus, .networkHostSegmentation,
+        ]
+        // A segment of 64 KiB fills 33 buffers: it must not be half of them all.
+        if parameters.receiveBuffers >= 64 { wanted.formUnion(.networkGuestSegmentation) }
+        let features = try transport.negotiate(required: [], wanted: wanted)
         do throws(VirtioError) {
             let configuration = try Configuration(transport, features: features)
             let receiver = try NetworkReceiver(
                 transport: transport, features: features, buffers: parameters.receiveBuffers)
             let transmitter = try NetworkTransmitter(
                 transport: transport, features: features, buffers: parameters.transmitBuffers,
+                largeBuffers: parameters.largeTransmitBuffers,
                 hardwareAddress: configuration.address,
                 maximumTransmissionUnit: configuration.mtu)
             self.receiver = receiver
@@ -61,6 +63,8 @@ public struct VirtioNetwork: ~Copyable {
     public var maximumTransmissionUnit: Int { transmitter.maximumTransmissionUnit }
     /// True if the device computes checksums.
     public var offloadsTransmitChecksum: Bool { transmitter.offloadsTransmitChecksum }
+    /// The longest IP packet that the device cuts into segments, in octets; 0 if it does not.
+    public var longestSegmentedPacket: Int { transmitter.longestSegmentedPacket }
 
     /// False if the device says that its link is down (§5.1.4.1). Costs an exit.
     public var isLinkUp: Bool {
@@ -72,11 +76,12 @@ public struct VirtioNetwork: ~Copyable {
     /// Queues one frame; see `NetworkTransmitter`.
     @inlinable public mutating func transmit(
         length: Int, checksumStart: UInt16, checksumOffset: UInt16, needsChecksum: Bool,
-        fill: (inout MutableRawSpan) -> Void
+        segmentSize: UInt16 = 0, headerLength: UInt16 = 0, fill: (inout MutableRawSpan) -> Void
     ) -> Bool {
         transmitter.transmit(
             length: length, checksumStart: checksumStart, checksumOffset: checksumOffset,
-            needsChecksum: needsChecksum, fill: fill)
+            needsChecksum: needsChecksum, segmentSize: segmentSize, headerLength: headerLength,
+            fill: fill)
     }
 
     /// Hands at most `budget` received frames to `body`, together with the transmitter to answer with;

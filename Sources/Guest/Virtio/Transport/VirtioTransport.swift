@@ -177,7 +177,8 @@ extension VirtioTransport {
         setStatus(.acknowledge)
         setStatus([.acknowledge, .driver])
         let required = required.union(.version1)
-        let features = offeredFeatures().intersection(wanted.union(required))
+        var features = offeredFeatures().intersection(wanted.union(required))
+        if deviceType == .network { features.dropUnmetNetworkFeatures() }
         guard features.isSuperset(of: required) else {
             fail()
             throw VirtioError(.unsupported, "device lacks a feature that the driver needs")

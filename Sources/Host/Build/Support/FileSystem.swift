@@ -49,6 +49,32 @@ public enum FileSystem {
         return names.sorted()
     }
 
+    /// Where a symbolic link leads, as it stands there; nil if it is none. Those in /proc name what
+    /// is no file.
+    public static func link(_ path: FilePath) -> String? {
+        var target = [CChar](repeating: 0, count: 4096)
+        let count = readlink(path.string, &target, target.count)
+        guard count >= 0 else { return nil }
+        return String(decoding: target[..<count].map(UInt8.init(bitPattern:)), as: UTF8.self)
+    }
+
+    /// The first octets of a file that may be any size.
+    public static func read(
+        _ path: FilePath, atMost limit: Int
+    ) throws(ToolError) -> [UInt8] {
+        do {
+            let file = try FileDescriptor.open(path, .readOnly, options: .nonBlocking)
+            defer { try? file.close() }
+            var contents = [UInt8](repeating: 0, count: limit)
+            let count = try contents.withUnsafeMutableBytes {
+                try file.read(fromAbsoluteOffset: 0, into: $0)
+            }
+            return Array(contents[..<count])
+        } catch {
+            throw ToolError("cannot read '\(path)': \(words(error))")
+        }
+    }
+
     /// The whole contents of a file.
     public static func read(_ path: FilePath) throws(ToolError) -> [UInt8] {
         do {

@@ -42,10 +42,24 @@ static const unsigned long swiftlet_kvm_set_cpuid2 = KVM_SET_CPUID2;
 static const unsigned long swiftlet_kvm_set_xcrs = KVM_SET_XCRS;
 static const unsigned long swiftlet_kvm_get_tsc_khz = KVM_GET_TSC_KHZ;
 
+// KVM_SET_MSRS: where `syscall` leads in 64-bit and in compatibility mode. Gives the number of
+// registers that were set, 2 if all is well.
+SWIFTLET_INLINE int swiftlet_set_system_call_entry(int processor, uint64_t address) {
+  _Alignas(8) char octets[sizeof(struct kvm_msrs) + 2 * sizeof(struct kvm_msr_entry)] = {0};
+  struct kvm_msrs *list = (struct kvm_msrs *)octets;
+  list->nmsrs = 2;
+  for (uint32_t index = 0; index < 2; index++) {
+    list->entries[index].index = 0xC0000082 + index;
+    list->entries[index].data = address;
+  }
+  return ioctl(processor, KVM_SET_MSRS, list);
+}
+
 // Attaches to the tap `name` (at most 15 octets), with a header of so many octets before each frame.
 int swiftlet_tun_attach(int file, const char *name, int header_size);
 // Whether frames may come whose checksum the receiver is to compute.
-int swiftlet_tun_offload_checksums(int file, int wanted);
+// Whether TCP segments over IPv4 may come that are longer than a packet.
+int swiftlet_tun_set_offload(int file, int checksums, int segments);
 
 // getrandom(2), not declared by the headers that Swift imports.
 SWIFTLET_INLINE long swiftlet_get_random(void *target, size_t count) {
@@ -53,10 +67,21 @@ SWIFTLET_INLINE long swiftlet_get_random(void *target, size_t count) {
 }
 
 // From now on this process gains no privileges, and any call but the few that running a guest takes
-// kills it: `processor` is the virtual processor, `link` a tap device or -1.
+// kills it: `processor` is the virtual processor, `link` a tap device or a socket, or -1.
 int swiftlet_filter_calls(int processor, int link);
+// The names of those calls, as the filter has them.
+const char *swiftlet_allowed_call_names(void);
+// This process has no capability any more, though it may be root's (capabilities(7)).
+int swiftlet_drop_capabilities(void);
+// This process opens no path, no port and nothing of other processes' any more (landlock(7)). Gives
+// the interface's version; 0 if the kernel does not offer it, -1 if it failed.
+int swiftlet_enter_landlock(void);
 // Closes the descriptors from `first` to `last` (close_range(2)).
 int swiftlet_close_range(unsigned first, unsigned last);
+
+// A page of `size` octets that is shared by a memory file called `name` (memfd_create(2)), whose
+// descriptor is put into `file`; NULL if there is none to be had.
+void *swiftlet_shared_page(const char *name, size_t size, int *file);
 
 // struct kvm_run: the union's parts that are used here.
 SWIFTLET_INLINE uint32_t swiftlet_run_exit_reason(const struct kvm_run *run) { return run->exit_reason; }

@@ -28,9 +28,10 @@ enum NetworkLink {
         return false
     }
 
-    /// Whether frames may arrive whose checksum is still to be computed.
-    func setChecksumOffload(_ isWanted: Bool) {
-        if case .tap(let link) = self { link.setChecksumOffload(isWanted) }
+    /// Whether frames may arrive whose checksum is still to be computed, and TCP segments longer than
+    /// a packet.
+    func setOffload(checksums: Bool, segments: Bool) {
+        if case .tap(let link) = self { link.setOffload(checksums: checksums, segments: segments) }
     }
 
     /// Sends a header, in a vector of its own, and a frame. What the host does not take is lost, as
@@ -67,8 +68,8 @@ struct TapLink {
         }
     }
 
-    func setChecksumOffload(_ isWanted: Bool) {
-        _ = swiftlet_tun_offload_checksums(file, isWanted ? 1 : 0)
+    func setOffload(checksums: Bool, segments: Bool) {
+        _ = swiftlet_tun_set_offload(file, checksums ? 1 : 0, segments ? 1 : 0)
     }
 
     func send(_ vectors: UnsafePointer<iovec>, count: Int) {

@@ -126,8 +126,8 @@ struct DeviceQueue: Equatable {
         return chain
     }
 
-    /// The buffer taken last goes back to be taken again.
-    mutating func putBack() { nextAvailable &-= 1 }
+    /// The buffers taken last go back to be taken again.
+    mutating func putBack(_ count: UInt16) { nextAvailable &-= count }
 
     /// Gives a buffer back to the driver, with so many octets written into it.
     mutating func use(_ chain: DescriptorChain, written: Int, _ memory: GuestMemory) {

@@ -11,10 +11,20 @@ struct Devices {
     private static let networkIndex = 1
     /// The link has ended, or an error stands on it: it is asked no more.
     private var isLinkDown = false
-    private var hasComplained = false
+    /// The registers as the guest reads them, without leaving the machine; nil if each load leaves.
+    private var shown: GuestMemory?
+    /// Nothing is said of rules that the guest breaks: it was said, or is not to be.
+    var isQuiet = false
 
     init(network: NetworkDevice?) {
         self.network = network
+    }
+
+    /// Gives back what the devices allocated, for those that make more than one machine.
+    func release() {
+        entropy.release()
+        network?.release()
+        shown?.release()
     }
 
     /// What the guest's command line says of them.
@@ -54,10 +64,35 @@ struct Devices {
         switch address - offset {
         case MachineLayout.deviceAddress(Self.entropyIndex):
             entropy.registers.store(value, at: offset, size: size, memory)
+            show(entropy.registers, Self.entropyIndex)
         case MachineLayout.deviceAddress(Self.networkIndex):
             network?.registers.store(value, at: offset, size: size, memory)
+            if let network { show(network.registers, Self.networkIndex) }
         default: break
         }
+    }
+
+    /// Makes pages that hold what loads give, from now on: `give` maps them for reading.
+    mutating func showRegisters(
+        _ give: (GuestMemory) throws(MonitorError) -> Void
+    ) throws(MonitorError) {
+        let start = MachineLayout.deviceAddress(0)
+        let size = UInt64(registerPages.count) * MachineLayout.pageSize
+        let pages = try GuestMemory(start..<(start + size))
+        shown = pages
+        entropy.registers.showConstants(at: pages.base)
+        show(entropy.registers, Self.entropyIndex)
+        if let network {
+            network.registers.showConstants(
+                at: pages.base + Self.networkIndex * Int(MachineLayout.pageSize))
+            show(network.registers, Self.networkIndex)
+        }
+        try give(pages)
+    }
+
+    private func show(_ registers: VirtioRegisters, _ index: Int) {
+        guard let shown else { return }
+        registers.show(at: shown.base + index * Int(MachineLayout.pageSize))
     }
 
     // MARK: Turns
@@ -69,12 +104,14 @@ struct Devices {
             if try entropy.process(memory) { hasNews = true }
         } catch {
             entropy.registers.fail()
+            show(entropy.registers, Self.entropyIndex)
             complain("entropy", error)
         }
         do throws(QueueViolation) {
             if try network?.process(memory) ?? false { hasNews = true }
         } catch {
             network?.registers.fail()
+            if let network { show(network.registers, Self.networkIndex) }
             complain("network", error)
         }
         return hasNews
@@ -82,8 +119,8 @@ struct Devices {
 
     /// Said once: a guest may break rules as often as it likes.
     private mutating func complain(_ device: String, _ violation: QueueViolation) {
-        guard !hasComplained else { return }
-        hasComplained = true
+        guard !isQuiet else { return }
+        isQuiet = true
         Console.complain("the guest broke virtio's rules (\(device)): \(violation.rule)")
     }
 

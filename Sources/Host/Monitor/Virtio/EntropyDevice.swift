@@ -14,6 +14,9 @@ struct EntropyDevice {
         deviceType: type, features: 0, configuration: [], queueSizes: [queueSize])
     private let vectors = UnsafeMutablePointer<iovec>.allocate(capacity: DeviceQueue.longestChain)
 
+    /// Gives back what the device allocated; it may not be used afterwards.
+    func release() { vectors.deallocate() }
+
     /// Fills what the driver offers. True if the driver wants to hear of it.
     mutating func process(_ memory: GuestMemory) throws(QueueViolation) -> Bool {
         guard registers.isRunning else { return false }

@@ -96,6 +96,29 @@ struct VirtioRegisters: Equatable {
         }
     }
 
+    /// Writes what never changes into a zeroed page that is read instead of `load` being called.
+    func showConstants(at page: UnsafeMutableRawPointer) {
+        for offset in [0, 4, 8, 12] as [UInt64] {
+            page.storeBytes(
+                of: UInt32(truncatingIfNeeded: load(offset, size: 4)), toByteOffset: Int(offset),
+                as: UInt32.self)
+        }
+        (page + Int(Register.configuration)).copyMemory(
+            from: configuration, byteCount: configuration.count)
+    }
+
+    /// Writes what a store, or a broken rule, may have changed.
+    func show(at page: UnsafeMutableRawPointer) {
+        for offset in [
+            Register.deviceFeatures, Register.queueSizeMaximum, Register.queueReady,
+            Register.status,
+        ] {
+            page.storeBytes(
+                of: UInt32(truncatingIfNeeded: load(offset, size: 4)), toByteOffset: Int(offset),
+                as: UInt32.self)
+        }
+    }
+
     /// Takes a store; one that makes no sense does nothing.
     mutating func store(_ value: UInt64, at offset: UInt64, size: Int, _ memory: GuestMemory) {
         guard size == 4, offset % 4 == 0 else { return }

@@ -26,6 +26,8 @@ struct App {
         case "finish": try await Server.finish()
         case "wait": await waitForStop()
         case "deaf": await sleep(for: .seconds(1_000_000))
+        case "hostile":
+            Hostile.commit(arguments[1], arguments.count > 2 ? Int(arguments[2]) ?? 0 : 0)
         default: Misdeed.commit(arguments.first ?? "")
         }
     }

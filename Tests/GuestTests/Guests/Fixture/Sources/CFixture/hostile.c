@@ -1,0 +1,164 @@
+// What a guest in the built-in monitor may not do, and tries: instructions of ring 0, pages that are
+// not its own, devices set up against every rule. Addresses and registers are those of the monitor's
+// machine (MonitorCall.swift, MachineLayout.swift) and of virtio 1.2 §4.2.2.
+
+#include "CFixture.h"
+
+static const uint64_t direct_map = 0x400000000000;
+static const uint64_t supervisor = 0xFFFF800000000000;
+static const uint16_t console_port = 0x5300, wait_port = 0x5304, fault_port = 0xEE;
+
+static void call(uint16_t port, uint64_t first, uint64_t second) {
+  __asm__ volatile("outl %%eax, %%dx" : : "a"(0), "d"(port), "D"(first), "S"(second) : "memory");
+}
+
+void fixture_privileged(int way) {
+  switch (way) {
+    case 0: __asm__ volatile("cli"); break;
+    case 1: __asm__ volatile("sti"); break;
+    case 2: __asm__ volatile("hlt"); break;
+    case 3: __asm__ volatile("inb $0x60, %%al" : : : "rax"); break;
+    case 4: __asm__ volatile("outb %%al, %%dx" : : "a"(0), "d"(fault_port)); break;
+    case 5: __asm__ volatile("wrmsr" : : "a"(0xD01), "c"(0xC0000080), "d"(0)); break;
+    case 6: __asm__ volatile("movq %0, %%cr3" : : "r"(0L)); break;
+    case 7: __asm__ volatile("movq %%cr0, %%rax" : : : "rax"); break;
+    case 8: __asm__ volatile("syscall" : : "a"(1) : "rcx", "r11"); break;
+    case 9: __asm__ volatile("int3"); break;
+    case 10: __asm__ volatile("int $0x80"); break;
+    case 11: __asm__ volatile("int $14"); break;
+    case 12: __asm__ volatile("ltr %%ax" : : "a"(0x28)); break;
+    // Into ring 0 by a return: its code and stack, with a way out of the interrupted program.
+    case 13:
+      __asm__ volatile("pushq $0x10; pushq %0; pushq $2; pushq $8; pushq %1; iretq"
+                       : : "r"(supervisor + 0x4000), "r"(supervisor + 0x1000));
+      break;
+    // Neither IOPL nor IF is changed by this, so that `cli` is as forbidden as before.
+    case 14: __asm__ volatile("pushfq; orq $0x3000, (%rsp); popfq; cli"); break;
+    // The trap flag: an exception behind the next instruction.
+    case 15: __asm__ volatile("pushfq; orq $0x100, (%rsp); popfq; nop; nop"); break;
+    case 16: ((void (*)(void))(supervisor + 0x1000))(); break;
+    case 17: (void)*(volatile uint64_t *)supervisor; break;
+    case 18: *(volatile uint64_t *)(supervisor + 0x80) = 0; break;
+    // Page tables: behind RAM, if anywhere.
+    case 19: (void)*(volatile uint64_t *)(direct_map + (1ULL << 34)); break;
+    case 20: __asm__ volatile("lgdt (%0)" : : "r"(supervisor)); break;
+    case 21: __asm__ volatile("movq %0, %%dr7" : : "r"(0L)); break;
+    default: break;
+  }
+}
+
+void fixture_console_ranges(uint64_t stack_address) {
+  static const uint64_t lengths[] = {1, 8, 4096, 1 << 20, 1ULL << 32, UINT64_MAX};
+  const uint64_t addresses[] = {
+      0, 8, UINT64_MAX, UINT64_MAX - 7, supervisor, supervisor + 0x1000, direct_map,
+      direct_map + 0x1000, direct_map - 1, direct_map + (1ULL << 34), 0x7FFFFFFFF000,
+      // Within the guest's memory, and beyond its end with all lengths but the first two.
+      (stack_address & ~0xFFFULL) + (1 << 24),
+  };
+  for (unsigned index = 0; index < sizeof(addresses) / sizeof(*addresses); index++)
+    for (unsigned size = 0; size < sizeof(lengths) / sizeof(*lengths); size++)
+      call(console_port, addresses[index], lengths[size]);
+  // Other sizes of access, and ports between the calls.
+  __asm__ volatile("outb %%al, %%dx" : : "a"(0), "d"(console_port + 1), "D"(0), "S"(1));
+  __asm__ volatile("outw %%ax, %%dx" : : "a"(0), "d"(wait_port + 2), "D"(0), "S"(1));
+  static uint8_t octets[64];
+  void *target = octets;
+  uint64_t count = sizeof(octets);
+  __asm__ volatile("rep insb" : "+D"(target), "+c"(count) : "d"(0x530C) : "memory");
+}
+
+void fixture_poke_registers(void) {
+  // In both pages of registers, at every third offset, in every size.
+  for (unsigned offset = 4; offset < 0xFF0; offset += offset < 0x120 ? 1 : 61) {
+    for (uint64_t page = 0x1000; page <= 0x2000; page += 0x1000) {
+      volatile uint8_t *place = (volatile uint8_t *)(direct_map + page + offset);
+      *place = (uint8_t)offset;
+      *(volatile uint16_t *)place = 0xFFFF;
+      *(volatile uint32_t *)place = 0xFFFFFFFF;
+      *(volatile uint64_t *)place = offset;
+      (void)*place, (void)*(volatile uint16_t *)place, (void)*(volatile uint64_t *)place;
+    }
+  }
+}
+
+// MARK: A driver that breaks rules
+
+struct descriptor {
+  uint64_t address;
+  uint32_t length;
+  uint16_t flags, next;
+};
+
+enum { SIZE = 8, AVAILABLE = 0x400, USED = 0x800, BUFFER = 0x1000, QUEUE = 0x2000 };
+
+static void set(uint64_t device, unsigned offset, uint32_t value) {
+  *(volatile uint32_t *)(direct_map + device + offset) = value;
+}
+
+static uint32_t status(uint64_t device) {
+  return *(volatile uint32_t *)(direct_map + device + 0x70);
+}
+
+/// Virtio 1.2 §3.1.1. `rings` is where queues lie, in physical memory.
+static void start(uint64_t device, uint64_t rings) {
+  set(device, 0x70, 0), set(device, 0x70, 3);
+  set(device, 0x24, 1), set(device, 0x20, 1);
+  set(device, 0x24, 0), set(device, 0x20, 0);
+  set(device, 0x70, 11);
+  for (uint32_t queue = 0; queue < (device == 0x2000 ? 2 : 1); queue++) {
+    uint64_t base = rings + queue * QUEUE;
+    set(device, 0x30, queue), set(device, 0x38, SIZE);
+    set(device, 0x80, (uint32_t)base), set(device, 0x84, base >> 32);
+    set(device, 0x90, (uint32_t)(base + AVAILABLE)), set(device, 0x94, base >> 32);
+    set(device, 0xA0, (uint32_t)(base + USED)), set(device, 0xA4, base >> 32);
+    set(device, 0x44, 1);
+  }
+  set(device, 0x70, 15);
+}
+
+uint32_t fixture_break_rule(uint32_t device, int rule, void *memory) {
+  uint64_t rings = (uint64_t)memory - direct_map;
+  for (unsigned index = 0; index < 2 * QUEUE; index++) ((volatile uint8_t *)memory)[index] = 0;
+  // Where the image lies, and where nothing does.
+  if (rule == 7) rings = 0x10000;
+  if (rule == 8) rings = UINT64_MAX & ~0xFFFFULL;
+  start(device, rings);
+  if (rule >= 7) return status(device);
+  // Of the card the queue that sends, of the source of entropy its only one.
+  volatile uint8_t *queue = (volatile uint8_t *)memory + (device == 0x2000 ? QUEUE : 0);
+  volatile struct descriptor *entry = (volatile struct descriptor *)queue;
+  volatile uint16_t *available = (volatile uint16_t *)(queue + AVAILABLE);
+  entry->address = rings + BUFFER;
+  entry->length = 64;
+  entry->flags = device == 0x2000 ? 0 : 2;
+  uint16_t head = 0, offered = 1;
+  switch (rule) {
+    case 0: entry->length = 0xFFFFFFFF; break;
+    case 1: entry->flags |= 1, entry->next = 0; break;
+    case 2: head = SIZE; break;
+    case 3: offered = SIZE + 1; break;
+    case 4: entry->address = 0x10000; break;
+    case 5: entry->address = UINT64_MAX - 31; break;
+    default: entry->flags = 4; break;
+  }
+  available[2] = head;
+  available[1] = offered;
+  call(wait_port, 0, 0);
+  return status(device);
+}
+
+void fixture_scribble(void *memory, uint32_t rounds) {
+  uint64_t random = 1;
+  for (uint32_t round = 0; round < rounds; round++) {
+    if (round % 16 == 0) {
+      start(0x1000, (uint64_t)memory - direct_map);
+      start(0x2000, (uint64_t)memory - direct_map);
+    }
+    for (int times = 0; times < 16; times++) {
+      random = random * 6364136223846793005ULL + 1442695040888963407ULL;
+      unsigned place = (random >> 33) % (2 * QUEUE) & ~1u;
+      *(volatile uint16_t *)((uint8_t *)memory + place) = (random >> 48) % (times < 8 ? 12 : 65536);
+    }
+    call(wait_port, 0, 0);
+  }
+}

@@ -1,0 +1,15 @@
+// What fuzzing has found, and where it began, run again.
+
+import SwiftletTestSupport
+import Testing
+
+@Suite struct MonitorReplayTests {
+    @Test(
+        arguments: [
+            DeviceFuzzing.self, CallFuzzing.self, MonitorImageFuzzing.self,
+            MonitorOptionsFuzzing.self,
+        ] as [any FuzzTarget.Type])
+    func seedsAndCorpus(target: any FuzzTarget.Type) {
+        #expect(target.replay() > 0, "\(target.name) has no corpus")
+    }
+}
