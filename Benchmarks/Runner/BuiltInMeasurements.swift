@@ -45,6 +45,21 @@ extension Bench {
         return Figure(value: own, detail: detail)
     }
 
+    /// The same on a published port of the loopback interface, through the user network.
+    func startToPublishedAnswer() throws(NotMeasured) -> Figure {
+        let count = quick ? 21 : 101
+        let tap = try monitorArguments()
+        let words =
+            [
+                tap[0], "--memory", "\(64 << 20)", "--command-line",
+                "ip=10.0.2.15/24 gateway=10.0.2.2", "--user-network", "--publish",
+                "tcp:127.0.0.1:8084:80",
+            ] + tap.suffix(1)
+        return Figure(
+            value: try firstAnswers(count, at: "127.0.0.1", 8084, words),
+            detail: "median of \(count)")
+    }
+
     private func firstAnswerText(
         _ peer: String, _ own: Double, _ measure: () throws(NotMeasured) -> Double
     ) -> String {

@@ -83,6 +83,13 @@ extension Report {
         add(
             "built-in monitor's start → first HTTP answer", unit: "ms", budget: 10,
             bench.startToFirstAnswer)
+        add(
+            "the same on a published port, without root", unit: "ms", budget: 10,
+            bench.startToPublishedAnswer)
+        progress("many instances")
+        add(
+            "memory of one of 200 servers, all processes", unit: "KiB", budget: 2048,
+            bench.memoryOfInstance)
         native = bench.measureNative(progress: progress)
         servers = bench.measureServers(progress: progress)
         for (connections, budget) in [(1, 3_000.0), (64, 2_500.0)] {

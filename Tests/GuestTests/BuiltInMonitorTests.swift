@@ -57,11 +57,11 @@ struct BuiltInMonitorTests {
             #expect(status.contains("NoNewPrivs:\t1"))
             #expect(status.contains("Seccomp:\t2"))
             let limits = try text("limits").split(separator: "\n")
-            #expect(limits.contains { $0.wholeMatch(of: /Max open files +1 +1 .*/) != nil })
+            #expect(limits.contains { $0.wholeMatch(of: /Max open files +2 +2 .*/) != nil })
             #expect(limits.contains { $0.wholeMatch(of: /Max core file size +0 +0 .*/) != nil })
             #expect(status.contains("CapEff:\t0000000000000000"))
             #expect(status.contains("CapPrm:\t0000000000000000"))
-            // Output and errors, errors again, the processor, the link, the counters.
+            // The standard three, the processor, the link, the counters.
             #expect(try FileSystem.names(in: FilePath("/proc/\(process)/fd")).count == 6)
         }
     }
@@ -165,6 +165,36 @@ struct BuiltInMonitorTests {
             let outcome = try await swiftlet("inspect", "nobody")
             #expect(outcome.exitCode == 1)
             #expect(outcome.errorOutput.contains("there is no image and no instance 'nobody'"))
+        }
+    }
+
+    @Test(
+        "Memory that a guest has freed goes back to the host, and is whole when it is used again",
+        .enabled(if: MachineKind.hasBuiltIn, MachineKind.comment))
+    func memoryReturns() async throws {
+        let image = try await GuestImages.guest("Fixture")
+        let mark = "MARK=burst\(getpid())"
+        try await Machine.with(
+            image, type: .builtIn, memory: 256 << 20, arguments: ["burst"],
+            environment: [("MARK", "burst\(getpid())")]
+        ) { machine in
+            try await machine.waitFor("burst: right", seconds: 120)
+            let process = try #require(try Self.process(withArgument: mark))
+            /// KiB in memory: now, or the most there ever was.
+            func resident(_ key: String) throws -> Int {
+                let status = String(
+                    decoding: try FileSystem.read(FilePath("/proc/\(process)/status")),
+                    as: UTF8.self)
+                let line = try #require(status.split(separator: "\n").first { $0.hasPrefix(key) })
+                return try #require(Int(line.split(whereSeparator: \.isWhitespace)[1]))
+            }
+            #expect(try resident("VmHWM:") > 150 << 10)
+            var now = try resident("VmRSS:")
+            for _ in 0..<1500 where now > 20 << 10 {
+                try await Task.sleep(for: .milliseconds(20))
+                now = try resident("VmRSS:")
+            }
+            #expect(now <= 20 << 10)
         }
     }
 

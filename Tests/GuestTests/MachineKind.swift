@@ -10,19 +10,22 @@ enum MachineKind: String, CaseIterable, Sendable {
 
     static let qemu: [MachineKind] = [.microvm, .pc, .q35]
 
-    /// Whether the built-in monitor can run: KVM opens, and passt gives a network.
+    /// Whether the built-in monitor can run: KVM opens.
     static let hasBuiltIn: Bool = {
         let file = open("/dev/kvm", O_RDWR | O_CLOEXEC)
         close(file)
-        return file >= 0 && Requirement.has("passt")
+        return file >= 0
     }()
     /// Why a test was skipped.
-    static let comment: Comment = "needs /dev/kvm to open, and passt (`make setup` installs it)"
+    static let comment: Comment = "needs /dev/kvm to open"
 
     static let available = hasBuiltIn ? allCases : qemu
 
     /// What QEMU calls it.
     var machine: MachineType { MachineType(rawValue: rawValue) ?? .microvm }
+
+    /// As after `--monitor`.
+    var monitorName: String { self == .builtIn ? "builtin" : "qemu" }
 
     /// What runs it, with the card on the tap of `network` if there is one.
     func monitor(on network: NetworkNamespace?) async throws -> any Monitor {
@@ -35,7 +38,7 @@ enum MachineKind: String, CaseIterable, Sendable {
             NetworkNamespace.text(NetworkNamespace.guestMAC),
         ]
         monitor.amend = { command in
-            enter + command.flatMap { $0 == "--passt" ? tap : [$0] }
+            enter + command.flatMap { $0 == "--user-network" ? tap : [$0] }
         }
         return monitor
     }

@@ -8,7 +8,7 @@ import Testing
 extension NetworkGuests {
     @Suite("Protocols")
     struct ProtocolTests {
-        // Not through passt, which asks once alone for a connection that came before the address.
+        // The built-in monitor's user network has no DHCP: its guests are told their address.
         @Test("An address by DHCP, on every machine", arguments: MachineKind.qemu)
         func dhcp(type: MachineKind) async throws {
             let image = try await GuestImages.guest("Fixture")

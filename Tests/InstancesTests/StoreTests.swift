@@ -132,4 +132,49 @@ struct StoreTests {
         let names = try (0..<50).map { _ in try temporary.claim("").configuration.name }
         #expect(Set(names).count == 50)
     }
+
+    @Test("The image is kept as it was, whatever becomes of the file, and goes with its instance")
+    func keptImage() throws {
+        let temporary = try TemporaryStore()
+        let image = temporary.folder.appending("image")
+        let first = (0..<300_000).map { UInt8(truncatingIfNeeded: $0) }
+        try FileSystem.write(first, to: image)
+        let configuration = InstanceConfiguration(name: "one", image: image.string)
+        let claim = try temporary.store.create(configuration, keepsImage: true)
+        let kept = claim.folder.image(of: configuration)
+        #expect(kept != image)
+        // Written over in place, rebuilt, removed.
+        let file = try FileDescriptor.open(image, .writeOnly)
+        try file.closeAfter { _ = try file.writeAll([0, 1, 2, 3, 0xFF, 0xFF]) }
+        #expect(try FileSystem.read(kept) == first)
+        try FileSystem.write([1], to: image)
+        FileSystem.remove(image)
+        #expect(try FileSystem.read(kept) == first)
+        claim.abandon()
+        #expect(FileSystem.status(kept) == nil)
+
+        #expect(throws: ToolError.self) {
+            try temporary.store.create(configuration, keepsImage: true)
+        }
+        #expect(try FileSystem.names(in: temporary.store.root) == [".lock"])
+        // One that is never started again takes the file itself.
+        let passing = try temporary.store.create(configuration)
+        #expect(passing.folder.image(of: configuration) == image)
+    }
+
+    @Test(
+        "A record that is empty or damaged says so, hides no other, and can be removed",
+        arguments: ["", "{", "[]", "null", "{\"name\": 7}"])
+    func damaged(record: String) throws {
+        let temporary = try TemporaryStore()
+        let bad = try temporary.claim("bad").folder
+        _ = try temporary.claim("good")
+        try FileSystem.write(Array(record.utf8), to: bad.configuration)
+        let error = #expect(throws: ToolError.self) { try temporary.store.find("bad") }
+        #expect(error?.description.contains("is damaged") ?? false)
+        #expect(error?.description.contains("swiftlet rm -f bad") ?? false)
+        #expect(try temporary.store.list().map(\.name) == ["good"])
+        try temporary.store.remove("bad")
+        #expect(FileSystem.status(bad.path) == nil)
+    }
 }

@@ -62,6 +62,17 @@ struct ConfinementTests {
         }
     }
 
+    @Test("Of advice on memory, only what gives it back is taken")
+    func advice() async {
+        await #expect(processExitsWith: .signal(SIGSYS)) {
+            let flags = MAP_PRIVATE | MAP_ANONYMOUS
+            guard let page = mmap(nil, 4096, PROT_READ | PROT_WRITE, flags, -1, 0),
+                swiftlet_filter_calls(1, -1) == 0, madvise(page, 4096, MADV_DONTNEED) == 0
+            else { _exit(3) }
+            _exit(madvise(page, 4096, MADV_HUGEPAGE) == 0 ? 1 : 2)
+        }
+    }
+
     @Test("Another ioctl than the processor's kills")
     func control() async {
         await #expect(processExitsWith: .signal(SIGSYS)) {
@@ -128,7 +139,7 @@ struct ConfinementTests {
     @Test("What is said of the filter names each call that it allows")
     func names() {
         let words = String(cString: swiftlet_allowed_call_names()).split(separator: " ")
-        for word in ["ppoll", "read(link)", "sendmsg(link)", "write(1|2)", "ioctl(KVM_RUN)"] {
+        for word in ["ppoll", "read(0|link)", "sendmsg(link)", "write(1|2)", "ioctl(KVM_RUN)"] {
             #expect(words.contains { $0 == word }, "\(word)")
         }
         #expect(!words.contains { $0.hasPrefix("open") || $0.hasPrefix("socket") })

@@ -23,7 +23,7 @@ import SwiftletBootProtocol
             var left = bytes.count
             while left > 0 {
                 let count = min(left, MonitorCall.consoleLimit)
-                swiftlet_monitor_call(MonitorCall.consolePort, start, UInt64(count))
+                swiftlet_monitor_show(MonitorCall.consolePort, start, UInt64(count))
                 start += UInt64(count)
                 left -= count
             }
@@ -31,9 +31,24 @@ import SwiftletBootProtocol
 
         /// Lets devices work; waits at most so many nanoseconds if they have nothing (`.max`:
         /// without end).
+        @inline(never)
         public static func wait(_ nanoseconds: UInt64) {
             hasNotification = false
-            swiftlet_monitor_call(MonitorCall.waitPort, nanoseconds, 0)
+            // There is only one thing to be said; none is, before somebody listens.
+            if swiftlet_monitor_call(MonitorCall.waitPort, nanoseconds) != 0 {
+                ConsoleInput.deadline = 0
+            }
+        }
+
+        /// Wants to hear of a request to stop, as `ConsoleInput`.
+        static func listen() {
+            _ = swiftlet_monitor_call(MonitorCall.listenPort, 0)
+        }
+
+        /// Shows the table of page frames, for the monitor to see which are free (`MonitorCall`).
+        @inline(__always)
+        public static func show(frames table: UnsafeRawPointer) {
+            _ = swiftlet_monitor_call(MonitorCall.framesPort, UInt64(UInt(bitPattern: table)))
         }
 
         /// Called between turns of work: devices get theirs when a driver has asked for it, and now
@@ -46,7 +61,7 @@ import SwiftletBootProtocol
         }
 
         static func exit(code: UInt8) -> Never {
-            swiftlet_monitor_call(MonitorCall.exitPort, UInt64(code), 0)
+            _ = swiftlet_monitor_call(MonitorCall.exitPort, UInt64(code))
             while true {}
         }
 

@@ -17,9 +17,9 @@ import CSwiftletMachine
         /// Octets read at once at most: where no UART answers, they never end.
         private static let burst = 16
 
-        /// Has an octet that comes end the idle wait. The built-in monitor has no such input.
+        /// Has an octet that comes end the idle wait.
         public static func enable() {
-            if BuiltInMonitor.isPresent { return }
+            if BuiltInMonitor.isPresent { return BuiltInMonitor.listen() }
             Processor.setConsoleGate()
             _ = InterruptController.enable(
                 globalInterrupt: line, vector: Processor.consoleVector)
@@ -36,8 +36,11 @@ import CSwiftletMachine
             set { swiftlet_console_deadline = newValue }
         }
 
-        /// Takes what has come, and tells whether `octet` was in it.
+        /// Takes what has come, and tells whether `octet` was in it. To be asked when `deadline` has
+        /// come.
         public static func takes(_ octet: UInt8) -> Bool {
+            // The built-in monitor speaks of one octet only: when it has come, and then for good.
+            if BuiltInMonitor.isPresent { return true }
             var found = false
             var count = 0
             while count < burst, swiftlet_in8(lineStatus) & dataReady != 0 {

@@ -31,8 +31,9 @@ public struct FrameAllocator: ~Copyable {
     private var regions: InlineArray<32, Region> =
         .init(repeating: Region(watermark: 0, end: 0))
     private var regionCount = 0
-    /// One octet a frame, indexed by frame number from `firstFrame`.
-    private var tags: UnsafeMutablePointer<UInt8>?
+    /// One octet a frame, indexed by frame number from `firstFrame`. It begins in the first frame of
+    /// a machine that has one region (`MonitorCall.framesPort`).
+    private(set) var tags: UnsafeMutablePointer<UInt8>?
     private var firstFrame: UInt64 = 0
     private var frameLimit: UInt64 = 0
 

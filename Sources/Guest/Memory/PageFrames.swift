@@ -25,6 +25,16 @@ public enum PageFrames {
         Heap.allocator.frames.finishRegions()
     }
 
+    #if hasFeature(Embedded)
+        /// From now on the built-in monitor gives free blocks back to its host while nothing runs
+        /// here: all of a block but its first frame, which has the links of its list.
+        @inline(__always)
+        public static func showToMonitor() {
+            // They are there once `finishRegions` has returned true.
+            BuiltInMonitor.show(frames: Heap.allocator.frames.tags.unsafelyUnwrapped)
+        }
+    #endif
+
     /// Gives memory that was in use at boot to the allocator.
     public static func donate(_ region: MemoryRegion) {
         Heap.allocator.frames.donate(region)

@@ -30,6 +30,7 @@ import SwiftletMemory
     ) {
         Faults.stack = StackBounds(bottom: stackBottom, top: stackTop)
         begin(startInfo: startInfo, imageDelta: imageDelta)
+        PageFrames.showToMonitor()
         Exit.exit(code: applicationMain(0, nil))
     }
 

@@ -27,6 +27,7 @@ import SwiftletMachine
             EventLoop.lookAtConsole = { StopRequests.look($0) }
         }
 
+        @inline(__always)
         private static func look(_ now: UInt64) {
             ConsoleInput.deadline = now &+ interval
             guard ConsoleInput.takes(ConsoleControl.stop) else { return }

@@ -1,6 +1,6 @@
-// What a monitor gives up before its guest runs: rights, the file system, and with the seccomp filter
-// (Documentation/userspace-api/seccomp_filter.rst) all system calls but a few. In C, since the
-// kernel's macros for such programs are C's.
+// What a monitor and the process of its network give up before a guest runs: rights, the file system,
+// and with a seccomp filter (Documentation/userspace-api/seccomp_filter.rst) all system calls but a
+// few. In C, since the kernel's macros for such programs are C's.
 
 #include <asm/unistd.h>
 #include <linux/audit.h>
@@ -13,6 +13,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -29,12 +30,18 @@
 // Each list is both a part of the program and of what is said of it.
 
 // Frames, on the network link alone.
-#define LINK_CALLS(CALL) CALL(readv) CALL(writev) CALL(read) CALL(sendmsg)
-// Waiting, randomness, the end; and what the C library and signals want. Nothing of it opens a file,
-// or makes a socket, a process or code.
+#define LINK_CALLS(CALL) CALL(readv) CALL(writev) CALL(sendmsg)
+// What the C library and signals want.
+#define LIBRARY_CALLS(CALL)                                                                        \
+  CALL(brk) CALL(munmap) CALL(mremap) CALL(futex) CALL(clock_gettime) CALL(time)                   \
+  CALL(rt_sigreturn) CALL(restart_syscall)
+// Waiting, randomness, the end. Nothing of it opens a file, or makes a socket, a process or code.
 #define FREE_CALLS(CALL)                                                                           \
-  CALL(ppoll) CALL(poll) CALL(getrandom) CALL(exit_group) CALL(brk) CALL(munmap) CALL(mremap)      \
-  CALL(madvise) CALL(futex) CALL(clock_gettime) CALL(time) CALL(rt_sigreturn) CALL(restart_syscall)
+  CALL(ppoll) CALL(poll) CALL(getrandom) CALL(exit_group) LIBRARY_CALLS(CALL)
+// At a filter's end: memory that is not for code.
+#define ALLOW_MEMORY                                                                               \
+  SKIP_UNLESS(__NR_mmap, 3), LOAD_ARGUMENT(2),                                                     \
+      BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, PROT_EXEC, 1, 0), ALLOW, KILL
 
 #define NAME(call) #call " "
 #define NAME_ON_LINK(call) #call "(link) "
@@ -43,8 +50,15 @@
   SKIP_UNLESS(__NR_##call, 4), LOAD_ARGUMENT(0), SKIP_UNLESS((uint32_t)link, 1), ALLOW, KILL,
 
 const char *swiftlet_allowed_call_names(void) {
-  return FREE_CALLS(NAME) LINK_CALLS(NAME_ON_LINK) "write(1|2) ioctl(KVM_RUN) "
-         "ioctl(KVM_GET_SREGS) ioctl(link,TUNSETOFFLOAD) mmap(!PROT_EXEC)";
+  return FREE_CALLS(NAME) LINK_CALLS(NAME_ON_LINK) "read(0|link) write(1|2) "
+         "madvise(MADV_DONTNEED) ioctl(KVM_RUN) ioctl(KVM_GET_SREGS) "
+         "ioctl(link,TUNSETOFFLOAD) mmap(!PROT_EXEC)";
+}
+
+static int install(struct sock_filter *program, unsigned short length) {
+  struct sock_fprog filter = {length, program};
+  if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) return -1;
+  return (int)syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &filter);
 }
 
 int swiftlet_filter_calls(int processor, int link) {
@@ -66,6 +80,17 @@ int swiftlet_filter_calls(int processor, int link) {
       ALLOW_IF(TUNSETOFFLOAD),
       KILL,
       LINK_CALLS(ALLOW_ON_LINK)
+      SKIP_UNLESS(__NR_read, 5),
+      LOAD_ARGUMENT(0),
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, STDIN_FILENO, 1, 0),
+      SKIP_UNLESS((uint32_t)link, 1),
+      ALLOW,
+      KILL,
+      // Memory that the guest has freed.
+      SKIP_UNLESS(__NR_madvise, 4),
+      LOAD_ARGUMENT(2),
+      ALLOW_IF(MADV_DONTNEED),
+      KILL,
       SKIP_UNLESS(__NR_write, 5),
       LOAD_ARGUMENT(0),
       BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, STDOUT_FILENO, 1, 0),
@@ -73,15 +98,32 @@ int swiftlet_filter_calls(int processor, int link) {
       ALLOW,
       KILL,
       FREE_CALLS(ALLOW_CALL)
-      SKIP_UNLESS(__NR_mmap, 3),
-      LOAD_ARGUMENT(2),
-      BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, PROT_EXEC, 1, 0),
-      ALLOW,
-      KILL,
+      ALLOW_MEMORY,
   };
-  struct sock_fprog filter = {sizeof(program) / sizeof(program[0]), program};
-  if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) return -1;
-  return (int)syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &filter);
+  return install(program, sizeof(program) / sizeof(program[0]));
+}
+
+#define NETWORK_CALLS(CALL)                                                                        \
+  CALL(epoll_wait) CALL(epoll_pwait) CALL(epoll_ctl) CALL(read) CALL(write) CALL(readv)            \
+  CALL(writev) CALL(sendto) CALL(recvfrom) CALL(accept4) CALL(connect) CALL(shutdown)              \
+  CALL(setsockopt) CALL(getsockopt) CALL(close) CALL(getrandom) CALL(exit_group) CALL(madvise)
+
+int swiftlet_filter_network_calls(void) {
+  struct sock_filter program[] = {
+      LOAD(arch),
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, AUDIT_ARCH_X86_64, 1, 0),
+      KILL,
+      LOAD(nr),
+      // New sockets are of IPv4; none is bound, so no port is opened that was not published.
+      SKIP_UNLESS(__NR_socket, 4),
+      LOAD_ARGUMENT(0),
+      ALLOW_IF(AF_INET),
+      KILL,
+      NETWORK_CALLS(ALLOW_CALL)
+      LIBRARY_CALLS(ALLOW_CALL)
+      ALLOW_MEMORY,
+  };
+  return install(program, sizeof(program) / sizeof(program[0]));
 }
 
 int swiftlet_drop_capabilities(void) {

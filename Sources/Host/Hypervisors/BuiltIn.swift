@@ -6,24 +6,20 @@ import SwiftletBootProtocol
 import SwiftletBuild
 import SystemPackage
 
-/// Runs machines in the built-in monitor, without root: ports by passt, the guest in ring 3.
+/// Runs machines in the built-in monitor, without root: ports by the user network, the guest in ring 3.
 public struct BuiltIn: Monitor {
     public let name = "builtin"
     /// The monitor's program.
     public var program: FilePath
-    /// Whether passt is there, without which a machine has no network.
-    public var hasPasst: Bool
 
     /// The last word on the command that starts it, for tests: the program and its arguments.
     public var amend: @Sendable ([String]) -> [String] = { $0 }
 
     private static let programName = "swiftlet-monitor"
-    private static let passt = "passt"
     private static let device = "/dev/kvm"
 
-    public init(program: FilePath, hasPasst: Bool = true) {
+    public init(program: FilePath) {
         self.program = program
-        self.hasPasst = hasPasst
     }
 
     /// The built-in monitor of this installation.
@@ -52,34 +48,26 @@ public struct BuiltIn: Monitor {
                 exitCode: ExitCode.monitor)
         }
         close(file)
-        return BuiltIn(program: program, hasPasst: FileSystem.findProgram(passt) != nil)
+        return BuiltIn(program: program)
     }
 
     /// The arguments for a machine that runs the file `image`.
     func arguments(for machine: MachineRequest) -> [String] {
         var arguments = ["--memory", "\(machine.memory)"]
         var commandLine = machine.commandLine
-        if hasPasst {
-            commandLine.network = commandLine.network ?? QEMU.network
-            arguments.append("--passt")
-            for port in machine.ports {
-                arguments += [
-                    "--publish",
-                    "\(port.transport.rawValue):\(port.address):\(port.host):\(port.guest)",
-                ]
-            }
+        commandLine.network = commandLine.network ?? QEMU.network
+        arguments.append("--user-network")
+        for port in machine.ports {
+            arguments += [
+                "--publish",
+                "\(port.transport.rawValue):\(port.address):\(port.host):\(port.guest)",
+            ]
         }
         return arguments + ["--command-line", commandLine.text, machine.image.path.string]
     }
 
     /// Throws what this monitor cannot do of what is asked for.
     func check(_ machine: MachineRequest) throws(ToolError) {
-        guard hasPasst || machine.ports.isEmpty else {
-            throw ToolError(
-                "the built-in monitor publishes ports by passt, which is not installed",
-                hint: "On Debian and Ubuntu: apt-get install passt. Or use --monitor qemu.",
-                exitCode: ExitCode.notFound)
-        }
         guard machine.type == .microvm else {
             throw ToolError(
                 "the built-in monitor is no \(machine.type.rawValue)",

@@ -12,19 +12,16 @@ public struct MachineCommand: Sendable {
     /// The file whose last octet is the guest's exit code; empty or missing if the guest ended
     /// without one. Nil if the program ends with the guest's exit code itself.
     public var exitFile: FilePath?
-    /// Whether the guest gets console input (`ConsoleControl`) in this machine.
-    public var takesInput: Bool
     /// How to get the program where it is missing.
     public var installation: String?
 
     public init(
         program: String, arguments: [String], exitFile: FilePath? = nil,
-        takesInput: Bool = true, installation: String? = nil
+        installation: String? = nil
     ) {
         self.program = program
         self.arguments = arguments
         self.exitFile = exitFile
-        self.takesInput = takesInput
         self.installation = installation
     }
 }
@@ -53,8 +50,7 @@ extension BuiltIn: CommandLineMonitor {
         for machine: MachineRequest, in folder: FilePath
     ) throws(ToolError) -> MachineCommand {
         try check(machine)
-        return MachineCommand(
-            program: program.string, arguments: arguments(for: machine), takesInput: false)
+        return MachineCommand(program: program.string, arguments: arguments(for: machine))
     }
 }
 
@@ -76,7 +72,7 @@ extension QEMU: CommandLineMonitor {
         }
         var kernel = machine.image.path
         if placement != .asBuilt {
-            kernel = folder.appending("image")
+            kernel = folder.appending("placed-image")
             try FileSystem.write(try machine.image.placed(placement), to: kernel)
         }
         return MachineCommand(

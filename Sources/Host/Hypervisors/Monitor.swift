@@ -96,14 +96,14 @@ public enum Monitors {
     }
 
     /// The monitor of this name; "auto" is the best that this host can run for such a machine: the
-    /// built-in one where /dev/kvm opens and passt gives it a network, QEMU otherwise.
+    /// built-in one where /dev/kvm opens, QEMU otherwise.
     public static func choose(
         _ name: String, for type: MachineType
-    ) async throws(ToolError) -> MonitorChoice {
+    ) throws(ToolError) -> MonitorChoice {
         try check(name)
         switch name {
         case "builtin":
-            return MonitorChoice(monitor: try await BuiltIn.find(), reason: "asked for")
+            return MonitorChoice(monitor: try BuiltIn.locate(), reason: "asked for")
         case "qemu":
             return MonitorChoice(monitor: QEMU(), reason: "asked for")
         default:
@@ -112,11 +112,8 @@ public enum Monitors {
                     monitor: QEMU(), reason: "only QEMU makes a \(type.rawValue)")
             }
             do throws(ToolError) {
-                let builtIn = try await BuiltIn.find()
-                guard builtIn.hasPasst else {
-                    return MonitorChoice(monitor: QEMU(), reason: "passt is not installed")
-                }
-                return MonitorChoice(monitor: builtIn, reason: "/dev/kvm opens")
+                return MonitorChoice(
+                    monitor: try BuiltIn.locate(), reason: "/dev/kvm opens")
             } catch {
                 return MonitorChoice(monitor: QEMU(), reason: error.message)
             }

@@ -1,6 +1,7 @@
 // What is on disk of an instance: what was asked for, and how far it has come.
 
 import FoundationEssentials
+import Glibc
 import SwiftletBootProtocol
 import SwiftletBuild
 import SwiftletHypervisors
@@ -19,7 +20,7 @@ public struct InstanceConfiguration: Codable, Equatable, Sendable {
     }
 
     public var name: String
-    /// The image's absolute path.
+    /// The absolute path of the image as it was given.
     public var image: String
     /// As after `--monitor`, but never "auto".
     public var monitor = "qemu"
@@ -41,13 +42,16 @@ public struct InstanceConfiguration: Codable, Equatable, Sendable {
         self.image = image
     }
 
-    /// The machine to run. Reads the image as it lies there now.
-    public func request() throws(ToolError) -> MachineRequest {
+    /// Whether the instance may outlive its machine.
+    public var mayStartAgain: Bool { !removesItself || restart != .no }
+
+    /// The machine to run, of the image at `path`.
+    public func request(image path: FilePath) throws(ToolError) -> MachineRequest {
         guard let type = MachineType(rawValue: machine) else {
             throw ToolError("instance '\(name)' is of an unknown kind of machine, '\(machine)'")
         }
         var request = MachineRequest(
-            image: try Image(FilePath(image)), type: type, memory: memory)
+            image: try Image(path), type: type, memory: memory)
         for port in ports { request.ports.append(try PublishedPort(port)) }
         request.commandLine.arguments = arguments
         request.commandLine.environment = environment.map { (name: $0.name, value: $0.value) }
@@ -149,16 +153,38 @@ public struct InstanceFolder: Sendable {
         do {
             return try JSONDecoder().decode(type, from: Data(contents))
         } catch {
-            throw ToolError("'\(file)' is damaged", hint: "Remove the instance: swiftlet rm -f")
+            let name = path.lastComponent?.string ?? "NAME"
+            throw ToolError(
+                "'\(file)' is damaged", hint: "Remove the instance: swiftlet rm -f \(name)")
+        }
+    }
+
+    /// Writes how far the instance has come. On a disk that is full it takes the place of what was
+    /// written before, which has its block already; if that fails too, others see the past.
+    func save(_ state: InstanceState) {
+        do throws(ToolError) {
+            try write(state, to: self.state)
+        } catch {
+            guard let contents = try? Self.encode(state),
+                let file = try? FileDescriptor.open(
+                    self.state, .writeOnly, options: .closeOnExec)
+            else { return }
+            let isWritten = (try? file.writeAll(toAbsoluteOffset: 0, contents)) == contents.count
+            if isWritten { ftruncate(file.rawValue, contents.count) }
+            try? file.close()
         }
     }
 
     func write(_ record: some Encodable, to file: FilePath) throws(ToolError) {
+        try FileSystem.write(try Self.encode(record), to: file)
+    }
+
+    private static func encode(_ record: some Encodable) throws(ToolError) -> [UInt8] {
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
         guard let data = try? encoder.encode(record) else {
-            throw ToolError("cannot write '\(file)': it has no JSON form")
+            throw ToolError("a record has no JSON form")
         }
-        try FileSystem.write(Array(data) + [0x0A], to: file)
+        return Array(data) + [0x0A]
     }
 }

@@ -87,8 +87,10 @@ public struct InstanceStore: Sendable {
     // MARK: Changing
 
     /// A new instance. Its name is the configuration's; one is made up if that is empty.
+    ///
+    /// - Parameter keepsImage: whether it may be started again, and is to run the same image then.
     public func create(
-        _ configuration: InstanceConfiguration
+        _ configuration: InstanceConfiguration, keepsImage: Bool = false
     ) throws(ToolError) -> ClaimedInstance {
         var configuration = configuration
         if !configuration.name.isEmpty { try InstanceName.check(configuration.name) }
@@ -108,12 +110,16 @@ public struct InstanceStore: Sendable {
             do throws(ToolError) {
                 try part.write(configuration, to: part.configuration)
                 try part.write(InstanceState(), to: part.state)
+                if keepsImage { try part.keep(FilePath(configuration.image)) }
                 guard mkfifo(part.control.string, 0o600) == 0 else {
                     throw failure("make", part.control)
                 }
                 guard let lock = try FileLock.attempt(part.lock, .exclusive) else {
                     throw ToolError("'\(part.lock)' is locked already")
                 }
+                // Room for the exit code, in case that the disk is full by then.
+                _ = try? lock.descriptor.writeAll(
+                    toAbsoluteOffset: 0, [UInt8](repeating: 0x0A, count: 16))
                 let final = folder(configuration.name)
                 guard rename(part.path.string, final.path.string) == 0 else {
                     throw failure("make", final.path)

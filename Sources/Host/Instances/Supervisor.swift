@@ -76,12 +76,13 @@ public final class Supervisor {
     /// The machine of the configuration, by its monitor.
     public static func machine(_ claim: ClaimedInstance) throws(ToolError) -> Machine {
         let configuration = claim.configuration
-        let request = try configuration.request()
+        let request = try configuration.request(
+            image: claim.folder.image(of: configuration))
         let monitor = try Monitors.commandLine(configuration.monitor)
         let command = try monitor.command(for: request, in: claim.folder.path)
         return Machine(
             command: command,
-            listensForStop: request.image.listensForStop && command.takesInput)
+            listensForStop: request.image.listensForStop)
     }
 
     /// Runs the instance to its end, and blocks so long. The thread that calls is the one whose end
@@ -234,8 +235,7 @@ public final class Supervisor {
     }
 
     func save() {
-        // A full disk costs what others see, not the instance.
-        try? claim.folder.write(state, to: claim.folder.state)
+        claim.folder.save(state)
     }
 
     private func alarmRings() {

@@ -11,7 +11,7 @@ enum Confinement {
     /// - Capabilities: none, whoever started this.
     /// - Landlock, where the kernel offers it: no path, no port, no other process. The filter leaves
     ///   no call that could name one; should there be a hole in it, this stands behind it.
-    /// - Closed descriptors: all but standard output and error, and those that are kept. The virtual
+    /// - Closed descriptors: all but the standard ones and those that are kept. The virtual
     ///   machine and its memory live as long as its processor.
     /// - Limits: no new descriptor, no core file with the guest's memory in it.
     /// - System calls: those of swiftlet_filter_calls.
@@ -29,14 +29,11 @@ enum Confinement {
         let landlock = swiftlet_enter_landlock()
         guard landlock >= 0 else { throw .system("cannot enter a Landlock domain") }
         let kept = [processor, link, statistics.file].compactMap { $0 }
-        try closeAll(except: [STDOUT_FILENO, STDERR_FILENO] + kept)
-        // Polling one descriptor takes a limit of one, so the lowest must not be free.
-        guard dup2(STDERR_FILENO, STDIN_FILENO) == STDIN_FILENO else {
-            throw .system("cannot close standard input")
-        }
+        try closeAll(except: [STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO] + kept)
+        // Polling two descriptors takes a limit of two. None below is free, so there are no new ones.
         // None of RLIMIT_NPROC: KVM makes a thread of its own for a machine at its first entry, which
         // counts. Processes are the filter's to refuse.
-        for (resource, limit) in [(RLIMIT_NOFILE, rlim_t(1)), (RLIMIT_CORE, rlim_t(0))] {
+        for (resource, limit) in [(RLIMIT_NOFILE, rlim_t(2)), (RLIMIT_CORE, rlim_t(0))] {
             var bound = rlimit(rlim_cur: limit, rlim_max: limit)
             guard setrlimit(__rlimit_resource_t(resource.rawValue), &bound) == 0 else {
                 throw .system("cannot set limits")
@@ -50,7 +47,7 @@ enum Confinement {
         }
     }
 
-    private static func closeAll(except kept: [Int32]) throws(MonitorError) {
+    static func closeAll(except kept: [Int32]) throws(MonitorError) {
         var first: UInt32 = 0
         for file in kept.sorted().map(UInt32.init) {
             if file > first, swiftlet_close_range(first, file - 1) != 0 {

@@ -16,11 +16,12 @@ struct MachineSettings: Equatable {
         case none
         /// The tap device of this name.
         case tap(String)
-        case passt
+        /// The host's sockets, by a process beside this one.
+        case user
     }
 
     var network = Network.none
-    /// Ports that passt publishes.
+    /// Ports that the user network publishes.
     var ports: [PublishedPort] = []
     /// The card's address, six octets; nil for a random one.
     var hardwareAddress: [UInt8]?
@@ -41,12 +42,13 @@ struct Machine {
 
     init(_ settings: MachineSettings) throws(MonitorError) {
         let image = try ImageFile(path: settings.image)
+        // Before there is anything of the guest's, which its network's process must not have.
+        devices = Devices(network: try Self.makeNetwork(settings))
         layout = try MachineLayout(image: image.extent, memory: settings.memory)
         kvm = try KVM()
         var memory = try GuestMemory(layout.ram)
         memory.deviceRange = layout.heap
         try image.load(into: memory, delta: layout.imageDelta)
-        devices = Devices(network: try Self.makeNetwork(settings))
         // Not before, as the network's process would have it too.
         statistics = StatisticsPage()
         try StartInfo.write(
@@ -77,8 +79,9 @@ struct Machine {
         switch settings.network {
         case .none: return nil
         case .tap(let name): link = .tap(try TapLink(name: name))
-        case .passt:
-            link = .stream(try Passt.start(settings.ports, hardwareAddress: address))
+        case .user:
+            link = .stream(
+                try UserNetworkProcess.start(settings.ports, hardwareAddress: address))
         }
         return NetworkDevice(address: address, link: link)
     }
@@ -185,8 +188,14 @@ struct Machine {
             }
         case MonitorCall.waitPort:
             statistics.count(.waits)
-            devices.wait(registers.rdi, memory)
+            if devices.wait(registers.rdi, memory) {
+                swiftlet_run_set_result(kvm.run, MonitorCall.stopRequested)
+            }
             if let traffic = devices.network?.traffic { statistics.set(traffic) }
+        case MonitorCall.listenPort:
+            devices.input.isWanted = true
+        case MonitorCall.framesPort:
+            devices.frames.show(table: registers.rdi, memory)
         case MonitorCall.exitPort:
             return UInt8(truncatingIfNeeded: registers.rdi)
         case UInt16(SupervisorPages.faultPort):

@@ -9,6 +9,10 @@ import Glibc
 @main
 struct MonitorCommand {
     static func main() {
+        // What is opened later must not be taken for one of the standard three.
+        for file in STDIN_FILENO...STDERR_FILENO where fcntl(file, F_GETFD) < 0 {
+            _ = open("/dev/null", O_RDWR)
+        }
         do throws(MonitorError) {
             let settings: MachineSettings
             do throws(MonitorError) {

@@ -4,7 +4,7 @@ import SwiftletBootProtocol
 
 extension MachineSettings {
     static let usage = """
-        usage: swiftlet-monitor [--memory OCTETS] [--command-line TEXT] [--tap NAME | --passt]
+        usage: swiftlet-monitor [--memory OCTETS] [--command-line TEXT] [--tap NAME | --user-network]
             [--publish tcp|udp:ADDRESS:HOST:GUEST]… [--hardware-address XX:XX:XX:XX:XX:XX] IMAGE
         """
 
@@ -30,8 +30,8 @@ extension MachineSettings {
                 commandLine = try value(of: argument)
             case "--tap":
                 network = .tap(try value(of: argument))
-            case "--passt":
-                network = .passt
+            case "--user-network":
+                network = .user
             case "--publish":
                 let text = try value(of: argument)
                 guard let port = PublishedPort(text) else {
@@ -47,8 +47,8 @@ extension MachineSettings {
                 image = argument
             }
         }
-        guard ports.isEmpty || network == .passt else {
-            throw MonitorError("--publish goes with --passt\n\(Self.usage)")
+        guard ports.isEmpty || network == .user else {
+            throw MonitorError("--publish goes with --user-network\n\(Self.usage)")
         }
         guard !image.isEmpty else { throw MonitorError("no image is given\n\(Self.usage)") }
     }

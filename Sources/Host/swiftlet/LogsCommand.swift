@@ -30,7 +30,8 @@ struct LogsCommand: AsyncParsableCommand {
         let since = try start()
         let instance = try InstanceStore.standard().find(name)
         let end = instance.end()
-        let debug = FilePath(instance.configuration.image + ".debug")
+        let image = instance.folder.image(of: instance.configuration)
+        let debug = FilePath(image.string + ".debug")
         let filter = ConsoleFilter(symboliser: Symboliser(debug: debug))
         var reader = ConsoleLogReader(
             instance.folder.log, since: since, showsTimes: timestamps)

@@ -62,24 +62,54 @@ struct RunCommand: AsyncParsableCommand {
     @Argument(parsing: .postTerminator, help: "Arguments for the application, after --.")
     var arguments: [String] = []
 
+    /// Whether nothing has to be waited for: an image that is started in the background.
+    var isImmediate: Bool {
+        detach && FileSystem.status(FilePath(path)).map { $0.kind != .folder } ?? true
+            && !isProgram
+    }
+
     func run() async throws {
-        // Everything that can be wrong with the flags, before anything is built.
+        if isImmediate { return try runImmediately() }
+        let plan = try plan()
+        let image = try await self.image()
+        let configuration = plan.configuration(of: image)
+        if detach { return try start(configuration, plan.ports) }
+        for case let url? in plan.ports.map(\.url) { Terminal.note(url) }
+        throw ArgumentParser.ExitCode(try await runHere(configuration, image: image))
+    }
+
+    /// As `run` for what `isImmediate`, without a thread or task besides this one: that takes longer
+    /// than all the rest.
+    func runImmediately() throws {
+        let plan = try plan()
+        try start(plan.configuration(of: try finishedImage()), plan.ports)
+    }
+
+    private struct Plan {
+        var configuration: InstanceConfiguration
+        var ports: [PublishedPort]
+
+        func configuration(of image: Image) -> InstanceConfiguration {
+            var configuration = configuration
+            configuration.image = FileSystem.resolve(image.path).string
+            return configuration
+        }
+    }
+
+    /// Everything that can be wrong with the flags, before anything is built.
+    private func plan() throws -> Plan {
         let ports = try publish.map { try PublishedPort($0) }
         let memory = try MemorySize.parse(self.memory)
         try Monitors.check(self.monitor)
         let commandLine = try guestCommandLine()
         for port in ports { try port.checkFree() }
-
         let policy = try RestartPolicy(restart)
         if let name { try InstanceName.check(name) }
-
-        let choice = try await Monitors.choose(self.monitor, for: machine)
+        let choice = try Monitors.choose(self.monitor, for: machine)
         if options.verbose {
             Terminal.note("monitor: \(choice.monitor.name) (\(choice.reason))")
         }
-        let image = try await self.image()
-        let path = FileSystem.resolve(image.path)
-        var configuration = InstanceConfiguration(name: name ?? "", image: path.string)
+        var configuration = InstanceConfiguration(name: name ?? "", image: "")
         configuration.monitor = choice.monitor.name
         configuration.machine = machine.rawValue
         configuration.memory = memory
@@ -90,20 +120,23 @@ struct RunCommand: AsyncParsableCommand {
         configuration.arguments = arguments
         configuration.restart = policy
         configuration.removesItself = remove || (name == nil && !detach)
-        if detach {
-            let claim = try InstanceStore.standard().create(configuration)
-            do throws(ToolError) {
-                try SupervisorProcess.start(claim)
-            } catch {
-                claim.abandon()
-                throw error
-            }
-            for case let url? in ports.map(\.url) { Terminal.note(url) }
-            Terminal.result(claim.configuration.name)
-            return
+        return Plan(configuration: configuration, ports: ports)
+    }
+
+    /// Runs the instance in the background.
+    private func start(
+        _ configuration: InstanceConfiguration, _ ports: [PublishedPort]
+    ) throws(ToolError) {
+        let claim = try InstanceStore.standard().create(
+            configuration, keepsImage: configuration.mayStartAgain)
+        do throws(ToolError) {
+            try SupervisorProcess.start(claim)
+        } catch {
+            claim.abandon()
+            throw error
         }
         for case let url? in ports.map(\.url) { Terminal.note(url) }
-        throw ArgumentParser.ExitCode(try await runHere(configuration, image: image))
+        Terminal.result(claim.configuration.name)
     }
 
     /// Runs the instance in the foreground. One without a name needs no lasting place: where the
@@ -113,7 +146,8 @@ struct RunCommand: AsyncParsableCommand {
     ) async throws(ToolError) -> Int32 {
         let claim: ClaimedInstance
         do throws(ToolError) {
-            claim = try InstanceStore.standard().create(configuration)
+            claim = try InstanceStore.standard().create(
+                configuration, keepsImage: configuration.mayStartAgain)
         } catch {
             guard name == nil else { throw error }
             let folder = try FileSystem.makeTemporaryFolder()
@@ -124,29 +158,33 @@ struct RunCommand: AsyncParsableCommand {
         return try await Foreground.run(claim, image: image)
     }
 
-    /// The image to boot: the one given, or the one that the package makes.
+    /// Whether a Linux program lies at `path`.
+    private var isProgram: Bool {
+        FileSystem.isFile(FilePath(path))
+            && (try? FileSystem.read(FilePath(path))).map(LinuxProgram.isProgram) ?? false
+    }
+
+    /// The image to boot: the one given, or the one that the package or the program makes.
     private func image() async throws(ToolError) -> Image {
-        let path = FilePath(self.path)
-        guard let status = FileSystem.status(path) else {
+        guard FileSystem.isFolder(FilePath(path)) || isProgram else { return try finishedImage() }
+        return try Image(await options.build(path).image)
+    }
+
+    /// The image at `path`.
+    private func finishedImage() throws(ToolError) -> Image {
+        guard FileSystem.status(FilePath(path)) != nil else {
             throw ToolError(
                 "nothing lies at '\(path)'",
                 hint: "Give a package's folder, an image or a Linux program.",
                 exitCode: SwiftletBuild.ExitCode.usage)
         }
-        guard status.kind == .folder else {
-            let contents = try FileSystem.read(path)
-            if LinuxProgram.isProgram(contents) {
-                return try Image(await options.build(self.path).image)
-            }
-            let image = try Image(path, contents: contents)
-            guard options.files == nil else {
-                throw ToolError(
-                    "--files goes with a package, and '\(path)' is a finished image",
-                    exitCode: SwiftletBuild.ExitCode.usage)
-            }
-            return image
+        let image = try Image(FilePath(path))
+        guard options.files == nil else {
+            throw ToolError(
+                "--files goes with a package, and '\(path)' is a finished image",
+                exitCode: SwiftletBuild.ExitCode.usage)
         }
-        return try Image(await options.build(self.path).image)
+        return image
     }
 
     private func guestCommandLine() throws(ToolError) -> BootCommandLine {

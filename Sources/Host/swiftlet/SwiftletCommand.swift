@@ -31,7 +31,9 @@ struct SwiftletCommand: AsyncParsableCommand {
         }
         do {
             var command = try parseAsRoot()
-            if var asynchronous = command as? any AsyncParsableCommand {
+            if let run = command as? RunCommand, run.isImmediate {
+                try run.runImmediately()
+            } else if var asynchronous = command as? any AsyncParsableCommand {
                 try await asynchronous.run()
             } else {
                 try command.run()

@@ -18,13 +18,28 @@ public enum MonitorCall {
     public static var consolePort: UInt16 { 0x5300 }
     /// Lets the devices work, and waits while there is nothing to do: until a device has used a
     /// buffer that the driver wants to be told of, or until rdi nanoseconds have passed. All ones
-    /// is no limit; 0 does not wait.
+    /// is no limit; 0 does not wait. Afterwards eax, which is to be 0 before, is `stopRequested` or
+    /// 0.
     public static var waitPort: UInt16 { 0x5304 }
     /// Ends the machine; the low octet of rdi is the exit code.
     public static var exitPort: UInt16 { 0x5308 }
     /// A 32-bit read gives seconds since 1970-01-01 00:00 UTC.
     public static var timePort: UInt16 { 0x530C }
 
+    /// From now on the guest wants to hear from `waitPort` of a request to stop; what came before
+    /// is not lost.
+    public static var listenPort: UInt16 { 0x5310 }
+    /// Shows where the guest keeps account of its page frames, so that the monitor can give free
+    /// ones back to its host. rdi is the virtual address, in the direct map, of a table with an
+    /// octet for each frame from the one that the table begins in to the end of memory. An octet of
+    /// `freeFrames` + n begins a run of 2^n free frames; all others are below `freeFrames`. While
+    /// the guest waits, what is in such a run may vanish, but for the run's first frame.
+    public static var framesPort: UInt16 { 0x5314 }
+
+    /// What `waitPort` leaves in eax, once, after the host has asked the application to finish.
+    public static var stopRequested: UInt32 { 1 }
+    /// Marks free frames in the table of `framesPort`.
+    public static var freeFrames: UInt8 { 0x80 }
     /// The most octets that one call writes to the console; a longer run is cut there.
     public static var consoleLimit: Int { 1 << 16 }
     /// Where the direct map lies.

@@ -88,7 +88,7 @@ enum DeviceFuzzing: FuzzTarget {
             check(devices)
             _ = devices.process(memory)
             check(devices)
-        case 9: devices.wait(UInt64(input.next()), memory)
+        case 9: _ = devices.wait(UInt64(input.next()), memory)
         case 10:
             var octets = [UInt8](repeating: 0, count: 4096)
             for _ in 0..<(input.next() & 63) where read(host, &octets, octets.count) <= 0 { break }

@@ -47,7 +47,7 @@ enum MonitorOptionsFuzzing: FuzzTarget {
     static let name = "monitor-options"
     static let seeds: [[UInt8]] = [
         "--memory\n1048576\n--command-line\n-- a b\nimage",
-        "--passt\n--publish\ntcp:127.0.0.1:8080:80\n--hardware-address\n02:00:00:00:00:01\nimage",
+        "--user-network\n--publish\ntcp:127.0.0.1:8080:80\n--hardware-address\n02:00:00:00:00:01\nimage",
         "--tap\ntap0\nimage\n--memory\n18446744073709551615",
     ].map { Array($0.utf8) }
 
@@ -58,6 +58,5 @@ enum MonitorOptionsFuzzing: FuzzTarget {
         precondition(!settings.image.isEmpty && settings.memory > 0)
         precondition(settings.hardwareAddress.map { $0.count == 6 } ?? true)
         _ = try? MachineLayout(image: 0x20_0000..<0x24_0000, memory: settings.memory)
-        _ = Passt.arguments(settings.ports)
     }
 }

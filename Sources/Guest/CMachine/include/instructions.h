@@ -38,9 +38,15 @@ SWIFTLET_INLINE uint32_t swiftlet_in32(uint16_t port) {
   return value;
 }
 
-// A call of the built-in monitor, which reads the arguments from registers, and memory from there.
-SWIFTLET_INLINE void swiftlet_monitor_call(uint16_t port, uint64_t first, uint64_t second) {
-  __asm__ volatile("outl %%eax, %0" ::"Nd"(port), "a"(0), "D"(first), "S"(second) : "memory");
+// A call of the built-in monitor, which reads its argument from a register; what it leaves in eax.
+SWIFTLET_INLINE uint32_t swiftlet_monitor_call(uint16_t port, uint64_t argument) {
+  uint32_t result = 0;
+  __asm__ volatile("outl %%eax, %1" : "+a"(result) : "Nd"(port), "D"(argument) : "memory");
+  return result;
+}
+// A call that is about a run of octets.
+SWIFTLET_INLINE void swiftlet_monitor_show(uint16_t port, uint64_t start, uint64_t count) {
+  __asm__ volatile("outl %%eax, %0" ::"Nd"(port), "a"(0), "D"(start), "S"(count) : "memory");
 }
 
 SWIFTLET_INLINE uint64_t swiftlet_rdtsc(void) {

@@ -7,7 +7,9 @@
 #include <poll.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/epoll.h>
 #include <sys/ioctl.h>
+#include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
@@ -23,6 +25,13 @@ SWIFTLET_INLINE int swiftlet_ioctl(int file, unsigned long request, uintptr_t ar
 SWIFTLET_INLINE int swiftlet_poll(struct pollfd *files, nfds_t count, uint64_t nanoseconds) {
   struct timespec time = {(time_t)(nanoseconds / 1000000000), (long)(nanoseconds % 1000000000)};
   return (int)syscall(SYS_ppoll, files, count, nanoseconds == UINT64_MAX ? NULL : &time, NULL, 8);
+}
+
+// Nanoseconds of a clock that is read without a system call, and is some milliseconds late.
+SWIFTLET_INLINE uint64_t swiftlet_coarse_time(void) {
+  struct timespec time = {0, 0};
+  clock_gettime(CLOCK_MONOTONIC_COARSE, &time);
+  return (uint64_t)time.tv_sec * 1000000000 + (uint64_t)time.tv_nsec;
 }
 
 // Documentation/virt/kvm/api.rst has each by its name.
@@ -83,10 +92,28 @@ int swiftlet_close_range(unsigned first, unsigned last);
 // descriptor is put into `file`; NULL if there is none to be had.
 void *swiftlet_shared_page(const char *name, size_t size, int *file);
 
+// As swiftlet_filter_calls, for the process of the user network: sockets of IPv4 are left to it.
+int swiftlet_filter_network_calls(void);
+
+// fork(2), which Swift does not offer: safe in a process with one thread.
+SWIFTLET_INLINE pid_t swiftlet_fork(void) { return fork(); }
+// SIGKILL for this process when the thread that made it ends.
+SWIFTLET_INLINE int swiftlet_die_with_parent(void) { return prctl(PR_SET_PDEATHSIG, 9); }
+SWIFTLET_INLINE int swiftlet_set_process_name(const char *name) { return prctl(PR_SET_NAME, name); }
+// accept4(2), declared for GNU sources only. `name` is a struct sockaddr_in, or NULL.
+SWIFTLET_INLINE int swiftlet_accept(int file, void *name, unsigned *size, int flags) {
+  return (int)syscall(SYS_accept4, file, name, size, flags);
+}
+
 // struct kvm_run: the union's parts that are used here.
 SWIFTLET_INLINE uint32_t swiftlet_run_exit_reason(const struct kvm_run *run) { return run->exit_reason; }
 SWIFTLET_INLINE void swiftlet_run_want_registers(struct kvm_run *run) { run->kvm_valid_regs = KVM_SYNC_X86_REGS; }
 SWIFTLET_INLINE struct kvm_regs swiftlet_run_registers(const struct kvm_run *run) { return run->s.regs.regs; }
+// The guest finds `value` in eax when it goes on.
+SWIFTLET_INLINE void swiftlet_run_set_result(struct kvm_run *run, uint32_t value) {
+  run->s.regs.regs.rax = value;
+  run->kvm_dirty_regs |= KVM_SYNC_X86_REGS;
+}
 SWIFTLET_INLINE int swiftlet_run_io_is_write(const struct kvm_run *run) { return run->io.direction == KVM_EXIT_IO_OUT; }
 SWIFTLET_INLINE uint16_t swiftlet_run_io_port(const struct kvm_run *run) { return run->io.port; }
 SWIFTLET_INLINE uint64_t swiftlet_run_io_octets(const struct kvm_run *run) { return (uint64_t)run->io.size * run->io.count; }

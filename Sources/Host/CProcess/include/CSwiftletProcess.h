@@ -15,6 +15,10 @@ enum swiftlet_spawn_flags {
   SWIFTLET_SPAWN_DIES_WITH_PARENT = 4,
 };
 
+// Copies the file `from` to `to`, both open at their beginnings (copy_file_range(2)): where the file
+// system can, both share their blocks until one is written to. 0, or why not (errno).
+int swiftlet_copy_file(int from, int to);
+
 struct swiftlet_spawned {
   pid_t pid;
   // Becomes readable when the process ends (pidfd_open(2)).

@@ -1,4 +1,4 @@
-// What a network card is plugged into: a tap device of the host's, or passt, which needs no root.
+// What a network card is plugged into: a tap device of the host's, or the user network, which needs no root.
 
 import CSwiftletKVM
 import Glibc

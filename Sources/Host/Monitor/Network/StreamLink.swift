@@ -1,12 +1,12 @@
-// Frames over a stream socket, each behind its length in four octets, the highest first: what passt
-// and QEMU's `-netdev stream` speak.
+// Frames over a stream socket, each behind its length in four octets, the highest first: what the
+// user network speaks, and QEMU's `-netdev stream`.
 
 import CSwiftletKVM
 import Glibc
 
 /// One end of such a socket. A frame that came in part waits for its rest, in both directions.
 final class StreamLink {
-    /// The longest frame that is taken; passt's are at most 64 KiB and an Ethernet header.
+    /// The longest frame that is taken: an IP packet of 64 KiB and its Ethernet header.
     private static let longestFrame = 65536 + 18
     private static let lengthSize = 4
     private static let capacity = 2 * (longestFrame + lengthSize)

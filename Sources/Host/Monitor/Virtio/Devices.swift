@@ -15,6 +15,10 @@ struct Devices {
     private var shown: GuestMemory?
     /// Nothing is said of rules that the guest breaks: it was said, or is not to be.
     var isQuiet = false
+    var input = ConsoleInput()
+    var frames = FreeFrames()
+    /// The link and the console's input, while waiting for them.
+    private let polled = UnsafeMutablePointer<pollfd>.allocate(capacity: 2)
 
     init(network: NetworkDevice?) {
         self.network = network
@@ -126,21 +130,43 @@ struct Devices {
 
     /// Gives devices their turn, and waits for something to do if there was nothing, at most so
     /// many nanoseconds (all ones: without end).
-    mutating func wait(_ nanoseconds: UInt64, _ memory: GuestMemory) {
-        guard !process(memory), nanoseconds > 0 else { return }
-        var polled = pollfd(fd: -1, events: Int16(POLLIN), revents: 0)
+    ///
+    /// - Returns: whether the guest is to hear that the application is asked to finish.
+    mutating func wait(_ nanoseconds: UInt64, _ memory: GuestMemory) -> Bool {
+        let isAsked = input.look()
+        guard !process(memory), nanoseconds > 0, !isAsked else { return isAsked }
+        var link: Int32 = -1
         if let network, !isLinkDown, network.hasReceiveBuffers(memory) {
             if network.link.hasFrame {
                 _ = process(memory)
-                return
+                return false
             }
-            polled.fd = network.link.file
+            link = network.link.file
         }
-        guard swiftlet_poll(&polled, 1, nanoseconds) > 0 else { return }
-        if polled.revents & Int16(POLLERR | POLLHUP | POLLNVAL) != 0 {
+        let (hasFrame, hasInput) = sleep(link, nanoseconds, memory)
+        if hasFrame { _ = process(memory) }
+        return hasInput && input.take()
+    }
+
+    /// Waits for a frame or input; memory that the guest has freed goes back to the host meanwhile.
+    private mutating func sleep(
+        _ link: Int32, _ nanoseconds: UInt64, _ memory: GuestMemory
+    ) -> (hasFrame: Bool, hasInput: Bool) {
+        var left = nanoseconds
+        var delay = frames.delay(hasRun: true)
+        while true {
+            let time = min(left, delay)
+            polled[0] = pollfd(fd: link, events: Int16(POLLIN), revents: 0)
+            polled[1] = pollfd(fd: input.file, events: Int16(POLLIN), revents: 0)
+            if swiftlet_poll(polled, 2, time) != 0 || time == left { break }
+            frames.giveBack(memory)
+            if left != .max { left -= time }
+            delay = frames.delay(hasRun: false)
+        }
+        if polled[0].revents & Int16(POLLERR | POLLHUP | POLLNVAL) != 0 {
             isLinkDown = true
             Console.complain("the network link has gone")
         }
-        _ = process(memory)
+        return (polled[0].revents != 0, polled[1].revents != 0)
     }
 }

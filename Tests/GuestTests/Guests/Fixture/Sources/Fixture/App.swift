@@ -25,6 +25,8 @@ struct App {
         case "serve": try await Server.run()
         case "finish": try await Server.finish()
         case "wait": await waitForStop()
+        case "busy": await workUntilStop()
+        case "burst": await Burst.run()
         case "deaf": await sleep(for: .seconds(1_000_000))
         case "hostile":
             Hostile.commit(arguments[1], arguments.count > 2 ? Int(arguments[2]) ?? 0 : 0)
@@ -75,6 +77,18 @@ struct App {
         let asked = await Application.stopRequested()
         print(asked ? "asked" : "woke early")
         Application.exit(code: 17)
+    }
+
+    nonisolated(unsafe) private static var isAsked = false
+
+    /// Always ready to go on; what it is asked before it listens must not be lost.
+    private static func workUntilStop() async {
+        print("at work")
+        let end = uptime() + .milliseconds(300)
+        while uptime() < end { await Task.yield() }
+        Task { isAsked = await Application.stopRequested() }
+        while !isAsked { await Task.yield() }
+        Application.exit(code: 18)
     }
 
     private static func log() {
