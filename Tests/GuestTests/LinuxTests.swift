@@ -48,6 +48,8 @@ struct LinuxTests {
         type: MachineKind = .microvm
     ) async throws {
         try await with(name, by: compiler, options: options) { program in
+            // What a run that was stopped has left behind; programs are run one after the other.
+            FileSystem.remove("/tmp/swiftlet-test")
             let native = try await ProcessRunner.collect(program.string, [])
             let end = try await Machine.run(try await image(program), type: type)
             let output = end.output.replacing("\r\n", with: "\n")
