@@ -54,12 +54,17 @@ struct LinuxPeer {
     }
 
     func configuration(_ server: Server) -> MachineConfiguration {
+        configuration(command: server.command)
+    }
+
+    /// A machine whose only process is `command`.
+    func configuration(command: String) -> MachineConfiguration {
         var configuration = MachineConfiguration(kernel: kernel, initialRAMDisk: initialRAMDisk)
         configuration.machineOptions = ",pit=on,pic=on,rtc=on"
         configuration.memory = 256 * 1024
         configuration.commandLine =
             "\(Self.kernelArguments) -- \(NetworkNamespace.guestAddress) 255.255.255.0 "
-            + server.command
+            + command
         return configuration
     }
 
@@ -143,7 +148,7 @@ struct LinuxPeer {
             }
             return data
         }
-        for program in ["init", "epoll_server"] {
+        for program in ["init", "epoll_server", "streams"] {
             let binary = work.appending(path: program)
             try Command.run([
                 "cc", "-O2", "-D_GNU_SOURCE", "-static", "-s", "-o", binary.path,

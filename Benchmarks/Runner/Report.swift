@@ -19,6 +19,7 @@ struct Report: Codable {
     var rows: [Row] = []
     var servers: [ServerResult] = []
     var native: [NativeResult] = []
+    var transfers: [TransferResult] = []
 
     mutating func add(
         _ what: String, unit: String, budget: Double,
@@ -75,7 +76,32 @@ struct Report: Codable {
                         result.notMeasured.map { "not measured: \($0)" } ?? "",
                     ]
                 })
+        lines += [
+            "", "Bulk transfers over one connection: in machines under TCG, then at full speed",
+        ]
+        lines += Self.table(
+            [
+                [
+                    "server", "received MB/s", "Swiftlet is", "sent MB/s", "Swiftlet is",
+                    "instr./MB received", "sent", "",
+                ]
+            ]
+                + transfers.map(transferRow))
         return lines.joined(separator: "\n") + "\n"
+    }
+
+    private func transferRow(_ result: TransferResult) -> [String] {
+        func number(_ value: Double?) -> String { value.map(Self.number) ?? "–" }
+        func ratio(_ value: Double?) -> String {
+            value.map { String(format: "%.2f ×", $0) } ?? ""
+        }
+        return [
+            result.server, number(result.received), ratio(result.receivedRatio),
+            number(result.sent), ratio(result.sentRatio),
+            result.instructionsReceived.map(Self.number) ?? "",
+            result.instructionsSent.map(Self.number) ?? "",
+            result.notMeasured.map { "not measured: \($0)" } ?? "",
+        ]
     }
 
     private func serverRow(_ result: ServerResult) -> [String] {

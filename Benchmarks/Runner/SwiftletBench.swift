@@ -16,6 +16,17 @@ struct SwiftletBench: ParsableCommand {
     @Flag(help: "Only profile: where the instructions of a start and of a request go.")
     var profile = false
 
+    /// What a run is made of.
+    enum Part: String, CaseIterable, ExpressibleByArgument {
+        case budgets, native, transfers, servers
+    }
+
+    @Option(
+        help:
+            "Only this part, and nothing is written: \(Part.allCases.map(\.rawValue).joined(separator: ", "))."
+    )
+    var only: Part?
+
     @Option(help: "A hello image to measure, instead of building Examples/Hello.")
     var hello: String?
 
@@ -48,8 +59,9 @@ struct SwiftletBench: ParsableCommand {
         }
         var report = Report(
             date: Date.now.formatted(.iso8601), quick: quick, machine: Host.description(of: bench))
-        report.measure(bench, progress: progress)
+        report.measure(bench, only: only, progress: progress)
         print(report.text, terminator: "")
+        if only != nil { return }
         let folder = output.map { URL(filePath: $0) } ?? root.appending(path: "Benchmarks/results")
         try report.write(to: folder)
         progress("written to \(folder.path)")
@@ -58,7 +70,35 @@ struct SwiftletBench: ParsableCommand {
 
 extension Report {
     /// Takes every figure. The budgets are DESIGN's: the target, not a limit that a test asserts.
-    mutating func measure(_ bench: Bench, progress: (String) -> Void) {
+    mutating func measure(
+        _ bench: Bench, only part: SwiftletBench.Part?, progress: (String) -> Void
+    ) {
+        func wants(_ other: SwiftletBench.Part) -> Bool { part == nil || part == other }
+        if wants(.budgets) { measureBudgets(bench, progress: progress) }
+        if wants(.native) { native = bench.measureNative(progress: progress) }
+        if wants(.transfers) { transfers = bench.measureTransfers(progress: progress) }
+        if wants(.servers) { measureServers(bench, progress: progress) }
+    }
+
+    private mutating func measureServers(_ bench: Bench, progress: (String) -> Void) {
+        servers = bench.measureServers(progress: progress)
+        for (connections, budget) in [(1, 3_000.0), (64, 2_500.0)] {
+            let result = servers.first {
+                $0.server == Bench.swiftletName && $0.connections == connections
+            }
+            add(
+                "HTTP request, keep-alive, \(connections) conn.", unit: "instructions",
+                budget: budget
+            ) { () throws(NotMeasured) in
+                guard let value = result?.instructionsPerRequest else {
+                    throw NotMeasured(result?.notMeasured ?? "no result")
+                }
+                return Bench.Figure(value: value, detail: "difference of two runs")
+            }
+        }
+    }
+
+    private mutating func measureBudgets(_ bench: Bench, progress: (String) -> Void) {
         add("image, hello", unit: "KB", budget: 48) { () throws(NotMeasured) in
             Bench.Figure(value: Double(try bench.hello.get().size) / 1000, detail: "")
         }
@@ -90,21 +130,5 @@ extension Report {
         add(
             "memory of one of 200 servers, all processes", unit: "KiB", budget: 2048,
             bench.memoryOfInstance)
-        native = bench.measureNative(progress: progress)
-        servers = bench.measureServers(progress: progress)
-        for (connections, budget) in [(1, 3_000.0), (64, 2_500.0)] {
-            let result = servers.first {
-                $0.server == Bench.swiftletName && $0.connections == connections
-            }
-            add(
-                "HTTP request, keep-alive, \(connections) conn.", unit: "instructions",
-                budget: budget
-            ) { () throws(NotMeasured) in
-                guard let value = result?.instructionsPerRequest else {
-                    throw NotMeasured(result?.notMeasured ?? "no result")
-                }
-                return Bench.Figure(value: value, detail: "difference of two runs")
-            }
-        }
     }
 }

@@ -35,15 +35,20 @@ struct SwiftletImage {
 
     /// Builds an example with the command line of this package.
     init(example: String, root: URL, work: URL) throws(NotMeasured) {
+        try self.init(package: "Examples/\(example)", root: root, work: work)
+    }
+
+    /// Builds a package of the repository with the command line of this package.
+    init(package path: String, root: URL, work: URL) throws(NotMeasured) {
         let command = root.appending(path: ".build/release/swiftlet")
-        let package = root.appending(path: "Examples/\(example)")
+        let package = root.appending(path: path)
         guard FileManager.default.isExecutableFile(atPath: command.path) else {
             throw NotMeasured("no .build/release/swiftlet: `swift build -c release` makes it")
         }
         guard FileManager.default.fileExists(atPath: package.path) else {
-            throw NotMeasured("no Examples/\(example)")
+            throw NotMeasured("no \(path)")
         }
-        let image = work.appending(path: example)
+        let image = work.appending(path: package.lastPathComponent)
         try Command.run([command.path, "build", package.path, "-o", image.path])
         try self.init(image, work: work)
     }
