@@ -19,6 +19,7 @@ struct Report: Codable {
     var rows: [Row] = []
     var servers: [ServerResult] = []
     var native: [NativeResult] = []
+    var startParts: [StartPart] = []
 
     mutating func add(
         _ what: String, unit: String, budget: Double,
@@ -73,6 +74,17 @@ struct Report: Codable {
                         result.ratio.map { String(format: "%.2f ×", $0) } ?? "",
                         result.exitsPerRequest.map { String(format: "%.2f", $0) } ?? "",
                         result.notMeasured.map { "not measured: \($0)" } ?? "",
+                    ]
+                })
+        lines += [
+            "", "A start in the built-in monitor, on a published port: milliseconds, medians",
+        ]
+        lines += Self.table(
+            [["part", "ms", ""]]
+                + startParts.map { part in
+                    [
+                        part.what, part.milliseconds.map { String(format: "%.2f", $0) } ?? "",
+                        part.notMeasured.map { "not measured: \($0)" } ?? "",
                     ]
                 })
         return lines.joined(separator: "\n") + "\n"

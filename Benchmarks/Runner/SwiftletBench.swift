@@ -16,6 +16,9 @@ struct SwiftletBench: ParsableCommand {
     @Flag(help: "Only profile: where the instructions of a start and of a request go.")
     var profile = false
 
+    @Flag(help: "Only starts in the built-in monitor, and many instances.")
+    var starts = false
+
     @Option(help: "A hello image to measure, instead of building Examples/Hello.")
     var hello: String?
 
@@ -41,13 +44,19 @@ struct SwiftletBench: ParsableCommand {
         }
         let bench = Bench(
             root: root, quick: quick, hello: hello.map { URL(filePath: $0) },
-            server: server.map { URL(filePath: $0) }, work: Scratch.folder, progress: progress)
+            server: server.map { URL(filePath: $0) }, work: Scratch.folder, withLinux: !starts,
+            progress: progress)
         if profile {
             print(bench.profiles(progress: progress), terminator: "")
             return
         }
         var report = Report(
             date: Date.now.formatted(.iso8601), quick: quick, machine: Host.description(of: bench))
+        if starts {
+            report.measureStarts(bench, progress: progress)
+            print(report.text, terminator: "")
+            return
+        }
         report.measure(bench, progress: progress)
         print(report.text, terminator: "")
         let folder = output.map { URL(filePath: $0) } ?? root.appending(path: "Benchmarks/results")
@@ -79,17 +88,7 @@ extension Report {
         add(
             "QEMU start → first output, over its floor", unit: "ms", budget: 5,
             bench.startOverFloor)
-        progress("time from the built-in monitor's start")
-        add(
-            "built-in monitor's start → first HTTP answer", unit: "ms", budget: 10,
-            bench.startToFirstAnswer)
-        add(
-            "the same on a published port, without root", unit: "ms", budget: 10,
-            bench.startToPublishedAnswer)
-        progress("many instances")
-        add(
-            "memory of one of 200 servers, all processes", unit: "KiB", budget: 2048,
-            bench.memoryOfInstance)
+        measureStarts(bench, progress: progress)
         native = bench.measureNative(progress: progress)
         servers = bench.measureServers(progress: progress)
         for (connections, budget) in [(1, 3_000.0), (64, 2_500.0)] {
@@ -106,5 +105,21 @@ extension Report {
                 return Bench.Figure(value: value, detail: "difference of two runs")
             }
         }
+    }
+
+    /// The figures of the built-in monitor's starts, and of many instances.
+    mutating func measureStarts(_ bench: Bench, progress: (String) -> Void) {
+        progress("time from the built-in monitor's start")
+        add(
+            "built-in monitor's start → first HTTP answer", unit: "ms", budget: 10,
+            bench.startToFirstAnswer)
+        add(
+            "the same on a published port, without root", unit: "ms", budget: 10,
+            bench.startToPublishedAnswer)
+        startParts = bench.partsOfStart()
+        progress("many instances")
+        add(
+            "memory of one of 200 servers, all processes", unit: "KiB", budget: 2048,
+            bench.memoryOfInstance)
     }
 }
