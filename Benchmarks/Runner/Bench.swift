@@ -17,8 +17,9 @@ struct Bench {
     static let pins: (machine: Int, client: Int)? =
         ProcessInfo.processInfo.activeProcessorCount >= 2 ? (0, 1) : nil
 
+    /// - Parameter withLinux: whether the Linux machine is to be measured; it takes long to prepare.
     init(
-        root: URL, quick: Bool, hello: URL?, server: URL?, work: URL,
+        root: URL, quick: Bool, hello: URL?, server: URL?, work: URL, withLinux: Bool = true,
         progress: (String) -> Void
     ) {
         let folder = root.appending(path: "Benchmarks")
@@ -53,9 +54,10 @@ struct Bench {
             return try SwiftletImage(example: "HelloHTTP", root: root, work: work)
         }
         network = Self.attempt { () throws(NotMeasured) in try NetworkNamespace() }
-        progress("preparing the Linux machine")
+        if withLinux { progress("preparing the Linux machine") }
         linux = Self.attempt { () throws(NotMeasured) in
-            try LinuxPeer(peers: folder.appending(path: "Peers"), work: work)
+            guard withLinux else { throw NotMeasured("not asked for") }
+            return try LinuxPeer(peers: folder.appending(path: "Peers"), work: work)
         }
     }
 

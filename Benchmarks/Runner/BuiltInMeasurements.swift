@@ -17,6 +17,14 @@ struct NativeResult: Codable {
     var notMeasured: String?
 }
 
+/// One part of a start in the built-in monitor.
+struct StartPart: Codable {
+    let what: String
+    /// Median.
+    var milliseconds: Double?
+    var notMeasured: String?
+}
+
 extension Bench {
     private static let builtIn = "Swiftlet, built-in monitor"
 
@@ -48,16 +56,40 @@ extension Bench {
     /// The same on a published port of the loopback interface, through the user network.
     func startToPublishedAnswer() throws(NotMeasured) -> Figure {
         let count = quick ? 21 : 101
-        let tap = try monitorArguments()
-        let words =
-            [
-                tap[0], "--memory", "\(64 << 20)", "--command-line",
-                "ip=10.0.2.15/24 gateway=10.0.2.2", "--user-network", "--publish",
-                "tcp:127.0.0.1:8084:80",
-            ] + tap.suffix(1)
         return Figure(
-            value: try firstAnswers(count, at: "127.0.0.1", 8084, words),
+            value: try firstAnswers(count, at: "127.0.0.1", 8084, publishedArguments()),
             detail: "median of \(count)")
+    }
+
+    /// The parts of such a start, by the monitor's own clock.
+    func partsOfStart() -> [StartPart] {
+        let count = quick ? 21 : 101
+        let names = [
+            "process started", "image opened, ports taken, network's process started",
+            "machine and processor made by KVM", "image loaded", "page tables written",
+            "memory and registers set, process confined", "guest ran to its first exit",
+            "guest booted and listens", "first answer, through the network",
+        ]
+        switch Self.attempt({ () throws(NotMeasured) in
+            try starts(count, at: "127.0.0.1", 8084, publishedArguments())
+        }) {
+        case .success(let starts):
+            // From one moment to the next; the answer is the first number, and the last moment.
+            let laps = starts.filter { $0.count == names.count }.map { (start) -> [Double] in
+                var moments: [Double] = [0]
+                moments += start.dropFirst()
+                moments += start.prefix(1)
+                return zip(moments.dropFirst(), moments).map { $0 - $1 }
+            }
+            guard laps.count == starts.count else {
+                return [StartPart(what: "", notMeasured: "the monitor noted no moments")]
+            }
+            return names.indices.map { index in
+                StartPart(
+                    what: names[index], milliseconds: laps.map { $0[index] }.median)
+            } + [StartPart(what: "all of it", milliseconds: starts.map { $0[0] }.median)]
+        case .failure(let reason): return [StartPart(what: "", notMeasured: "\(reason)")]
+        }
     }
 
     private func firstAnswerText(
@@ -127,6 +159,15 @@ extension Bench {
         ]
     }
 
+    private func publishedArguments() throws(NotMeasured) -> [String] {
+        let tap = try monitorArguments()
+        return [
+            tap[0], "--memory", "\(64 << 20)", "--command-line",
+            "ip=10.0.2.15/24 gateway=10.0.2.2", "--user-network", "--publish",
+            "tcp:127.0.0.1:8084:80",
+        ] + tap.suffix(1)
+    }
+
     private func nativeServer() throws(NotMeasured) -> URL {
         let file = work.appending(path: "epoll_server")
         if !FileManager.default.fileExists(atPath: file.path) {
@@ -171,12 +212,26 @@ extension Bench {
     private func firstAnswers(
         _ count: Int, at address: String, _ port: Int, _ command: [String]
     ) throws(NotMeasured) -> Double {
+        try starts(count, at: address, port, command).map { $0[0] }.median ?? .nan
+    }
+
+    /// Of each start the milliseconds to the first answer, and those to the monitor's moments.
+    private func starts(
+        _ count: Int, at address: String, _ port: Int, _ command: [String]
+    ) throws(NotMeasured) -> [[Double]] {
         let network = try network.get()
         try network.setNeighbour()
         let words = network.enter + [try client().path, address, "\(port)"] + command
-        var times: [Double] = []
-        for _ in 0..<count { times.append(try Self.milliseconds(try Command.run(words))) }
-        return times.median ?? .nan
+        var starts: [[Double]] = []
+        for _ in 0..<count {
+            let numbers = try Command.run(words).split(whereSeparator: \.isWhitespace)
+            starts.append(
+                try numbers.map { (word) throws(NotMeasured) -> Double in
+                    try Self.milliseconds(String(word))
+                })
+            guard !numbers.isEmpty else { throw NotMeasured("no time") }
+        }
+        return starts
     }
 
     /// The same server in a container of crun's: file system, processes and names of its own, the

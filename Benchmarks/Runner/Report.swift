@@ -20,6 +20,7 @@ struct Report: Codable {
     var servers: [ServerResult] = []
     var native: [NativeResult] = []
     var transfers: [TransferResult] = []
+    var startParts: [StartPart] = []
 
     mutating func add(
         _ what: String, unit: String, budget: Double,
@@ -87,6 +88,17 @@ struct Report: Codable {
                 ]
             ]
                 + transfers.map(transferRow))
+        lines += [
+            "", "A start in the built-in monitor, on a published port: milliseconds, medians",
+        ]
+        lines += Self.table(
+            [["part", "ms", ""]]
+                + startParts.map { part in
+                    [
+                        part.what, part.milliseconds.map { String(format: "%.2f", $0) } ?? "",
+                        part.notMeasured.map { "not measured: \($0)" } ?? "",
+                    ]
+                })
         return lines.joined(separator: "\n") + "\n"
     }
 

@@ -18,7 +18,7 @@ struct SwiftletBench: ParsableCommand {
 
     /// What a run is made of.
     enum Part: String, CaseIterable, ExpressibleByArgument {
-        case budgets, native, transfers, servers
+        case budgets, starts, native, transfers, servers
     }
 
     @Option(
@@ -52,7 +52,8 @@ struct SwiftletBench: ParsableCommand {
         }
         let bench = Bench(
             root: root, quick: quick, hello: hello.map { URL(filePath: $0) },
-            server: server.map { URL(filePath: $0) }, work: Scratch.folder, progress: progress)
+            server: server.map { URL(filePath: $0) }, work: Scratch.folder, withLinux: !starts,
+            progress: progress)
         if profile {
             print(bench.profiles(progress: progress), terminator: "")
             return
@@ -75,6 +76,7 @@ extension Report {
     ) {
         func wants(_ other: SwiftletBench.Part) -> Bool { part == nil || part == other }
         if wants(.budgets) { measureBudgets(bench, progress: progress) }
+        if wants(.starts) { measureStarts(bench, progress: progress) }
         if wants(.native) { native = bench.measureNative(progress: progress) }
         if wants(.transfers) { transfers = bench.measureTransfers(progress: progress) }
         if wants(.servers) { measureServers(bench, progress: progress) }
@@ -119,6 +121,10 @@ extension Report {
         add(
             "QEMU start → first output, over its floor", unit: "ms", budget: 5,
             bench.startOverFloor)
+    }
+
+    /// The figures of the built-in monitor's starts, and of many instances.
+    private mutating func measureStarts(_ bench: Bench, progress: (String) -> Void) {
         progress("time from the built-in monitor's start")
         add(
             "built-in monitor's start → first HTTP answer", unit: "ms", budget: 10,
@@ -126,6 +132,7 @@ extension Report {
         add(
             "the same on a published port, without root", unit: "ms", budget: 10,
             bench.startToPublishedAnswer)
+        startParts = bench.partsOfStart()
         progress("many instances")
         add(
             "memory of one of 200 servers, all processes", unit: "KiB", budget: 2048,

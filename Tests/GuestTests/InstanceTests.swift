@@ -24,6 +24,13 @@ struct InstanceTool: Sendable {
             Machine.tool, arguments, environment: ["XDG_STATE_HOME": state.string])
     }
 
+    /// What an instance's processes take, in octets.
+    struct Memory: Decodable {
+        var monitor: Int
+        var network: Int
+        var supervisor: Int
+    }
+
     /// One row of `ps --json`.
     struct Row: Decodable {
         var name: String
@@ -32,6 +39,7 @@ struct InstanceTool: Sendable {
         var monitor: String
         var ports: [String]
         var memoryUsed: Int?
+        var memory: Memory?
         var memoryGiven: Int
         var processorTime: Double?
         var exitCode: Int32?
@@ -106,7 +114,12 @@ struct InstanceTests {
             #expect(row.monitor == kind.monitorName)
             #expect(row.ports == ["\(port):80"])
             #expect(row.memoryGiven == 64 << 20)
-            #expect(try #require(row.memoryUsed) > 1 << 20)
+            let used = try #require(row.memoryUsed)
+            #expect(used > 1 << 20)
+            let memory = try #require(row.memory)
+            #expect(memory.monitor + memory.network + memory.supervisor == used)
+            #expect(memory.monitor > 0 && memory.supervisor > 0)
+            #expect((memory.network > 0) == (kind == .builtIn))
             #expect(row.uptime != nil && row.processorTime != nil && row.exitCode == nil)
             let stats = try await swiftlet("stats", "--no-stream", "web")
             #expect(stats.output.contains("web"), "\(stats.errorOutput)")

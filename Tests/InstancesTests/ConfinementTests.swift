@@ -56,4 +56,18 @@ struct ConfinementTests {
         #expect(seen.limits.map(\.name).contains("open files"))
         #expect(ProcessConfinement(-1) == nil)
     }
+
+    @Test("A process's share of memory is read in octets, and what is no number is none")
+    func proportionalSize() {
+        let rollup = """
+            00400000-7ffd5b3f1000 ---p 00000000 00:00 0                    [rollup]
+            Rss:                1884 kB
+            Pss:                 617 kB
+            Pss_Dirty:           128 kB
+            """
+        #expect(InstanceMemory.proportionalSize(rollup: rollup) == 617 << 10)
+        for text in ["", "Pss:", "Pss: -1 kB", "Pss: many kB", "Pss: 9223372036854775807 kB"] {
+            #expect(InstanceMemory.proportionalSize(rollup: text) == nil)
+        }
+    }
 }

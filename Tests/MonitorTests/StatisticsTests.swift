@@ -35,6 +35,20 @@ struct StatisticsTests {
         close(try #require(page.file))
     }
 
+    @Test("Moments of a start are read as they were, in their order; those to come are none")
+    func moments() throws {
+        let page = StatisticsPage()
+        var moments = StartMoments()
+        for moment in MachineStatistics.Moment.allCases.dropLast() { moments.pass(moment) }
+        page.set(moments)
+        let seen = try read(page)
+        let times = MachineStatistics.Moment.allCases.compactMap { seen[$0] }
+        #expect(times == moments.times.map(\.1))
+        #expect(times.count == MachineStatistics.Moment.allCases.count - 1)
+        #expect(times == times.sorted() && seen[.firstWait] == nil && seen.exits == 0)
+        close(try #require(page.file))
+    }
+
     @Test("A text that is too long is cut, and ends")
     func longText() throws {
         let page = StatisticsPage()

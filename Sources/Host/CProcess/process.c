@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -14,15 +15,40 @@
 
 enum { MOST_DESCRIPTORS = 8, CLOEXEC_RANGE = 4, LAST_SIGNAL = 64, OLD_LIMIT = 4096 };
 
-// In the child. Only async-signal-safe calls: other threads may have held any lock. What it changes
-// is its own: handlers and descriptors are not shared.
-static void start(const char *path, char *const arguments[], const int *descriptors, int count,
-                  int flags, pid_t parent, int word) {
+static void reset_signals(void) {
   struct sigaction standard = {.sa_handler = SIG_DFL};
   for (int number = 1; number <= LAST_SIGNAL; number++) sigaction(number, &standard, NULL);
   sigset_t none;
   sigemptyset(&none);
   sigprocmask(SIG_SETMASK, &none, NULL);
+}
+
+static void close_between(int first, int last) {
+  if (first > last || syscall(SYS_close_range, first, last, 0) == 0) return;
+  for (int number = first; number <= last && number < OLD_LIMIT; number++) close(number);
+}
+
+pid_t swiftlet_fork_session(const int *kept, int count) {
+  pid_t pid = fork();
+  if (pid != 0) return pid;
+  reset_signals();
+  setsid();
+  int null = open("/dev/null", O_RDWR);
+  for (int number = 0; number <= STDERR_FILENO; number++) dup2(null, number);
+  int next = STDERR_FILENO + 1;
+  for (int index = 0; index < count; index++) {
+    close_between(next, kept[index] - 1);
+    next = kept[index] + 1;
+  }
+  close_between(next, INT_MAX);
+  return 0;
+}
+
+// In the child. Only async-signal-safe calls: other threads may have held any lock. What it changes
+// is its own: handlers and descriptors are not shared.
+static void start(const char *path, char *const arguments[], const int *descriptors, int count,
+                  int flags, pid_t parent, int word) {
+  reset_signals();
   if (flags & SWIFTLET_SPAWN_SESSION) setsid();
   if (flags & SWIFTLET_SPAWN_GROUP) setpgid(0, 0);
   if (flags & SWIFTLET_SPAWN_DIES_WITH_PARENT) {

@@ -54,7 +54,23 @@ extension Instance {
                 folder.control, .writeOnly, options: [.nonBlocking, .closeOnExec])
         else { return false }
         defer { try? control.close() }
-        return (try? control.writeAll(Array((command.line + "\n").utf8))) != nil
+        return Self.write(command, to: control)
+    }
+
+    /// False if the reader has gone since `control` was opened, which must not end this process, too
+    /// (SIGPIPE, pipe(7)).
+    private static func write(_ command: InstanceCommand, to control: FileDescriptor) -> Bool {
+        var brokenPipe = sigset_t()
+        var before = sigset_t()
+        sigemptyset(&brokenPipe)
+        sigaddset(&brokenPipe, SIGPIPE)
+        // Of this thread alone; one that has come is taken before it could be delivered.
+        pthread_sigmask(SIG_BLOCK, &brokenPipe, &before)
+        defer { pthread_sigmask(SIG_SETMASK, &before, nil) }
+        if (try? control.writeAll(Array((command.line + "\n").utf8))) != nil { return true }
+        var atOnce = timespec()
+        sigtimedwait(&brokenPipe, nil, &atOnce)
+        return false
     }
 
     /// What ends when the instance does. To be opened before the instance is told to stop, as one

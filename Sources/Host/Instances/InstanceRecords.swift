@@ -45,13 +45,12 @@ public struct InstanceConfiguration: Codable, Equatable, Sendable {
     /// Whether the instance may outlive its machine.
     public var mayStartAgain: Bool { !removesItself || restart != .no }
 
-    /// The machine to run, of the image at `path`.
-    public func request(image path: FilePath) throws(ToolError) -> MachineRequest {
+    /// The machine to run, of this image.
+    public func request(image: Image) throws(ToolError) -> MachineRequest {
         guard let type = MachineType(rawValue: machine) else {
             throw ToolError("instance '\(name)' is of an unknown kind of machine, '\(machine)'")
         }
-        var request = MachineRequest(
-            image: try Image(path), type: type, memory: memory)
+        var request = MachineRequest(image: image, type: type, memory: memory)
         for port in ports { request.ports.append(try PublishedPort(port)) }
         request.commandLine.arguments = arguments
         request.commandLine.environment = environment.map { (name: $0.name, value: $0.value) }

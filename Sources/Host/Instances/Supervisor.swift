@@ -75,9 +75,16 @@ public final class Supervisor {
 
     /// The machine of the configuration, by its monitor.
     public static func machine(_ claim: ClaimedInstance) throws(ToolError) -> Machine {
+        try machine(claim, of: try Image(claim.folder.image(of: claim.configuration)))
+    }
+
+    /// The same of an image that was read before.
+    public static func machine(
+        _ claim: ClaimedInstance, of image: Image
+    ) throws(ToolError) -> Machine {
         let configuration = claim.configuration
         let request = try configuration.request(
-            image: claim.folder.image(of: configuration))
+            image: image.at(claim.folder.image(of: configuration)))
         let monitor = try Monitors.commandLine(configuration.monitor)
         let command = try monitor.command(for: request, in: claim.folder.path)
         return Machine(

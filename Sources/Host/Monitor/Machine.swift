@@ -39,16 +39,26 @@ struct Machine {
     private let supervisor: GuestMemory
     private var devices: Devices
     private let statistics: StatisticsPage
+    /// Whether the guest has left the machine, and has waited; each is noted once.
+    private var hasLeft = false
+    private var hasWaited = false
 
-    init(_ settings: MachineSettings) throws(MonitorError) {
+    /// - Parameter began: when the monitor's process began its work.
+    init(
+        _ settings: MachineSettings, moments began: StartMoments = StartMoments()
+    ) throws(MonitorError) {
+        var moments = began
         let image = try ImageFile(path: settings.image)
         // Before there is anything of the guest's, which its network's process must not have.
         devices = Devices(network: try Self.makeNetwork(settings))
+        moments.pass(.networkReady)
         layout = try MachineLayout(image: image.extent, memory: settings.memory)
         kvm = try KVM()
+        moments.pass(.machineMade)
         var memory = try GuestMemory(layout.ram)
         memory.deviceRange = layout.heap
         try image.load(into: memory, delta: layout.imageDelta)
+        moments.pass(.imageLoaded)
         // Not before, as the network's process would have it too.
         statistics = StatisticsPage()
         try StartInfo.write(
@@ -60,6 +70,8 @@ struct Machine {
         let root = try Self.mapMemory(
             segments: image.segments, layout: layout, supervisor: supervisor,
             registerPages: devices.registerPages)
+        moments.pass(.pageTablesWritten)
+        statistics.set(moments)
 
         try kvm.addMemory(slot: Self.memorySlot, memory)
         try kvm.addMemory(slot: Self.supervisorSlot, supervisor)
@@ -139,10 +151,15 @@ struct Machine {
 
     /// Runs the guest to its end; its exit code.
     mutating func run() throws(MonitorError) -> UInt8 {
+        statistics.set(.entered, StartMoments.now())
         while true {
             guard try kvm.enter() else {
                 statistics.count(.interruptions)
                 continue
+            }
+            if !hasLeft {
+                hasLeft = true
+                statistics.set(.firstExit, StartMoments.now())
             }
             switch Int32(swiftlet_run_exit_reason(kvm.run)) {
             case KVM_EXIT_IO:
@@ -188,6 +205,10 @@ struct Machine {
             }
         case MonitorCall.waitPort:
             statistics.count(.waits)
+            if !hasWaited, registers.rdi > 0 {
+                hasWaited = true
+                statistics.set(.firstWait, StartMoments.now())
+            }
             if devices.wait(registers.rdi, memory) {
                 swiftlet_run_set_result(kvm.run, MonitorCall.stopRequested)
             }

@@ -5,10 +5,13 @@
 // process's work from the first page (docs/architecture.md, "The built-in monitor").
 
 import Glibc
+import SwiftletBootProtocol
 
 @main
 struct MonitorCommand {
     static func main() {
+        var moments = StartMoments()
+        moments.pass(.began)
         // What is opened later must not be taken for one of the standard three.
         for file in STDIN_FILENO...STDERR_FILENO where fcntl(file, F_GETFD) < 0 {
             _ = open("/dev/null", O_RDWR)
@@ -21,7 +24,7 @@ struct MonitorCommand {
                 Console.complain(error.message)
                 exit(MonitorExitCode.usage)
             }
-            var machine = try Machine(settings)
+            var machine = try Machine(settings, moments: moments)
             try machine.confine()
             // What a machine leaves behind goes with the process.
             _exit(Int32(try machine.run()))

@@ -40,6 +40,16 @@ struct StatisticsPage {
         set(.sentOctets, traffic.sentOctets)
     }
 
+    func set(_ moment: MachineStatistics.Moment, _ time: UInt64) {
+        page.storeBytes(
+            of: time, toByteOffset: MachineStatistics.momentsOffset + moment.rawValue * 8,
+            as: UInt64.self)
+    }
+
+    func set(_ moments: StartMoments) {
+        for (moment, time) in moments.times { set(moment, time) }
+    }
+
     private static func offset(_ counter: MachineStatistics.Counter) -> Int {
         (MachineStatistics.headerWords + counter.rawValue) * 8
     }
@@ -53,5 +63,22 @@ struct StatisticsPage {
             (page + MachineStatistics.textOffset).copyMemory(
                 from: start, byteCount: min(octets.count, room))
         }
+    }
+}
+
+/// Moments of the start, kept until there is a page for them.
+struct StartMoments {
+    private(set) var times: [(MachineStatistics.Moment, UInt64)] = []
+
+    /// Now is this moment.
+    mutating func pass(_ moment: MachineStatistics.Moment) {
+        times.append((moment, Self.now()))
+    }
+
+    /// Nanoseconds of the monotonic clock.
+    static func now() -> UInt64 {
+        var time = timespec()
+        clock_gettime(CLOCK_MONOTONIC, &time)
+        return UInt64(time.tv_sec) * 1_000_000_000 + UInt64(time.tv_nsec)
     }
 }

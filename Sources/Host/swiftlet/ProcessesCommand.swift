@@ -53,8 +53,11 @@ struct InstanceRow: Encodable {
     var monitor: String
     var image: String
     var ports: [String]
-    /// Octets in RAM for the machine and its monitor.
+    /// Octets in RAM for all processes of the instance; of the monitor's alone where the kernel does
+    /// not show how processes share.
     var memoryUsed: Int?
+    /// The parts of that.
+    var memory: InstanceMemory?
     /// Octets that the guest has.
     var memoryGiven: Int
     /// Seconds of the host's processors.
@@ -79,7 +82,8 @@ struct InstanceRow: Encodable {
         monitor = configuration.monitor
         image = configuration.image
         ports = configuration.ports
-        memoryUsed = usage?.memory
+        memory = InstanceMemory(instance)
+        memoryUsed = memory?.total ?? usage?.memory
         memoryGiven = configuration.memory
         processorTime = usage?.processorTime
         restart = configuration.restart.text

@@ -73,7 +73,7 @@ struct RunCommand: AsyncParsableCommand {
         let plan = try plan()
         let image = try await self.image()
         let configuration = plan.configuration(of: image)
-        if detach { return try start(configuration, plan.ports) }
+        if detach { return try start(configuration, image, plan.ports) }
         for case let url? in plan.ports.map(\.url) { Terminal.note(url) }
         throw ArgumentParser.ExitCode(try await runHere(configuration, image: image))
     }
@@ -82,7 +82,8 @@ struct RunCommand: AsyncParsableCommand {
     /// than all the rest.
     func runImmediately() throws {
         let plan = try plan()
-        try start(plan.configuration(of: try finishedImage()), plan.ports)
+        let image = try finishedImage()
+        try start(plan.configuration(of: image), image, plan.ports)
     }
 
     private struct Plan {
@@ -125,12 +126,14 @@ struct RunCommand: AsyncParsableCommand {
 
     /// Runs the instance in the background.
     private func start(
-        _ configuration: InstanceConfiguration, _ ports: [PublishedPort]
+        _ configuration: InstanceConfiguration, _ image: consuming Image, _ ports: [PublishedPort]
     ) throws(ToolError) {
         let claim = try InstanceStore.standard().create(
             configuration, keepsImage: configuration.mayStartAgain)
         do throws(ToolError) {
-            try SupervisorProcess.start(claim)
+            // The image has gone by then: what is in memory here, the supervisor has, too.
+            let machine = try Supervisor.machine(claim, of: image)
+            try SupervisorProcess.start(claim, machine)
         } catch {
             claim.abandon()
             throw error

@@ -27,8 +27,9 @@ struct StatsCommand: AsyncParsableCommand {
         var processor: Double
         /// Seconds of processor time since the machine's start.
         var processorTime: Double
-        /// Octets in RAM for the machine and its monitor.
+        /// As `InstanceRow`.
         var memoryUsed: Int
+        var memory: InstanceMemory?
         /// Octets that the guest has.
         var memoryGiven: Int
         /// Since the machine's start; nil where the monitor does not count.
@@ -78,9 +79,11 @@ struct StatsCommand: AsyncParsableCommand {
                 Double($0.exits - min($0.exits, earlier?.counters?.exits ?? 0))
                     / max(seconds, 0.001)
             }
+            let memory = InstanceMemory(look.instance)
             return Row(
                 name: look.instance.name, processor: used / max(seconds, 0.001) * 100,
-                processorTime: look.usage.processorTime, memoryUsed: look.usage.memory,
+                processorTime: look.usage.processorTime,
+                memoryUsed: memory?.total ?? look.usage.memory, memory: memory,
                 memoryGiven: look.instance.configuration.memory, counters: look.counters,
                 exitRate: exits)
         }

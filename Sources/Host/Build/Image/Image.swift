@@ -5,7 +5,7 @@ import SystemPackage
 
 /// An image on disk, checked.
 public struct Image: Sendable {
-    public let path: FilePath
+    public private(set) var path: FilePath
     public let elf: ELFFile
     public let header: ImageHeader
     /// Where the header lies in the file.
@@ -53,6 +53,13 @@ public struct Image: Sendable {
         self.header = header
         self.headerOffset = headerOffset
         self.segments = segments
+    }
+
+    /// The same image, a copy of which lies at `path`.
+    public func at(_ path: FilePath) -> Image {
+        var copy = self
+        copy.path = path
+        return copy
     }
 
     /// The header lies somewhere in writable data; it is known by its magic number.

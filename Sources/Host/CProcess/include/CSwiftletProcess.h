@@ -32,4 +32,9 @@ struct swiftlet_spawned {
 struct swiftlet_spawned swiftlet_spawn(const char *path, char *const arguments[],
                                        const int *descriptors, int count, int flags);
 
+// Goes on as two processes (fork(2)): safe in one with a single thread. The new one is in a session of
+// its own, has the standard dispositions of signals, /dev/null as its standard descriptors, and of the
+// others those of `kept`, in ascending order. As fork: 0 there, and here its identifier, or -1.
+pid_t swiftlet_fork_session(const int *kept, int count);
+
 #endif
