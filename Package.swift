@@ -61,6 +61,12 @@ let guestTargets: [Target] = [
             "SwiftletHTTP", "SwiftletRuntime", "SwiftletNetwork", "SwiftletVirtio",
             "SwiftletMemory", "SwiftletMachine", "SwiftletBootProtocol",
         ]),
+    guest(
+        "Linux",
+        [
+            "SwiftletRuntime", "SwiftletNetwork", "SwiftletVirtio", "SwiftletMemory",
+            "SwiftletMachine", "SwiftletBootProtocol", "CSwiftletMachine",
+        ]),
 
     .target(
         name: "SwiftletBootProtocol", path: "Sources/Shared/BootProtocol",
@@ -133,14 +139,14 @@ let hostTargets: [Target] = [
     tests(
         "InstancesTests",
         ["SwiftletInstances", "SwiftletBuild", "SwiftletHypervisors", "SwiftletBootProtocol"]),
-    // Guests holds packages of their own, which the tests build and boot.
+    // Guests holds packages of their own, and Programs sources in C, which the tests build and boot.
     tests(
         "GuestTests",
         [
             "SwiftletBuild", "SwiftletHypervisors", "SwiftletBootProtocol", "SwiftletNetwork",
             "SwiftletCommand", "SwiftletMonitor", "SwiftletTestSupport",
         ],
-        exclude: ["Guests"]),
+        exclude: ["Guests", "Programs"]),
 ]
 
 /// Set by Tests/Fuzzing/run: the targets of the fuzzer and what they need, in one library.
@@ -171,6 +177,7 @@ let fuzzTargets: [Target] =
                 "NetworkTests/Simulation/SimulatedDevice.swift",
                 "HTTPTests/Fuzzing/HTTPFuzzing.swift", "HTTPTests/MemoryTransport.swift",
                 "BuildTests/Fuzzing/BuildFuzzing.swift", "BuildTests/SampleGuest.swift",
+                "BuildTests/Linux/SampleELF.swift",
                 "VirtioTests/Fuzzing/VirtioFuzzing.swift",
                 "VirtioTests/Simulation/FakeDevice.swift",
                 "VirtioTests/Simulation/DeviceQueue.swift",
@@ -186,7 +193,10 @@ let fuzzTargets: [Target] =
 let products: [Product] =
     isFuzzBuild
     ? [.library(name: "SwiftletFuzz", type: .static, targets: ["SwiftletFuzz"])]
-    : [.library(name: "Swiftlet", targets: ["Swiftlet"])]
+    : [
+        .library(name: "Swiftlet", targets: ["Swiftlet"]),
+        .library(name: "SwiftletLinux", targets: ["SwiftletLinux"]),
+    ]
         + (isGuestBuild
             ? []
             : [

@@ -70,9 +70,11 @@ struct PackageTests {
             let package = Package(name: "P", targets: [.executableTarget(name: "E")])
             """
         let sources = ["Sources/E/main.swift": "print(1)"]
-        let error = try await Self.failure(plain, sources: sources)
-        #expect(error?.message.hasPrefix("executable 'E' in") ?? false)
-        #expect(error?.message.hasSuffix("does not use Swiftlet") ?? false)
+        let ordinary = try await Self.withPackage(plain, sources: sources) { folder in
+            try await PackageDescription.load(folder, environment: [:])
+                .executable(named: nil, in: folder)
+        }
+        #expect(ordinary == PackageDescription.Executable(name: "E", usesSwiftlet: false))
         let other = try await Self.failure(plain, sources: sources, product: "F")
         #expect(other?.message == "package 'P' has no executable 'F'")
         #expect(other?.hint == "It has: E.")
@@ -100,7 +102,8 @@ struct PackageTests {
         #expect(error?.message == "package 'P' has several executables: A, B")
         #expect(error?.hint == "Choose one with --product NAME.")
         #expect(try await Self.failure(manifest, sources: sources, product: "B") == nil)
-        #expect(try await Self.failure(manifest, sources: sources, product: "C") != nil)
+        let missing = try await Self.failure(manifest, sources: sources, product: "D")
+        #expect(missing?.hint == "It has: A, B, C.")
     }
 
     static func home() throws -> Home {
@@ -164,7 +167,7 @@ struct PackageTests {
             let path = try PackageTemplate.write(
                 name: folder.appending("demo").string, home: home)
             let description = try await PackageDescription.load(path, environment: [:])
-            #expect(try description.executable(named: nil, in: path) == "demo")
+            #expect(try description.executable(named: nil, in: path).name == "demo")
             #expect(FileSystem.isFile(path.appending(".gitignore")))
             let error = #expect(throws: ToolError.self) {
                 try PackageTemplate.write(name: path.string, home: home)

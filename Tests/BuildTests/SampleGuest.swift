@@ -15,6 +15,8 @@ struct SampleGuest {
     var hasNote = true
     var hasSymbol = true
     var listensForStop = false
+    /// Whether it is the library OS for Linux programs.
+    var runsPrograms = false
     var magic = ImageHeader.magic
     var version = bootProtocolVersion
     var dataFlags: UInt32 = 6
@@ -22,6 +24,8 @@ struct SampleGuest {
     static let textAddress: UInt64 = 0x23_0000
     static let readOnlyAddress: UInt64 = 0x23_1000
     static let dataAddress: UInt64 = 0x23_2000
+    /// Where Linux programs enter it.
+    static let linuxEntry = textAddress + 0x40
 
     /// The Xen note with the 32-bit entry, then a build id.
     private var notes: [UInt8] {
@@ -47,12 +51,20 @@ struct SampleGuest {
         data.append(littleEndian: version)
         data += [UInt8](repeating: 0, count: ImageHeader.size - 12)
         data += dataAfterHeader
+        let tableAddress = Self.dataAddress + UInt64(data.count)
+        if runsPrograms {
+            data.append(littleEndian: ProgramTable.magic)
+            data.append(littleEndian: ProgramTable.version)
+            data += [UInt8](repeating: 0, count: ProgramTable.size - 12)
+        }
         let notes = self.notes
         let readOnly = notes + readOnlyData
 
         let names = Array("\0.text\0.data\0.symtab\0.strtab\0".utf8)
-        let strings = Array(
-            "\0swiftlet_image_header\0$s10SampleCode4workyyF\0swiftlet_listen_for_stop\0".utf8)
+        let strings =
+            Array(
+                "\0swiftlet_image_header\0$s10SampleCode4workyyF\0swiftlet_listen_for_stop\0"
+                    .utf8) + Array("swiftlet_linux_entry\0swiftlet_linux_program\0".utf8)
         var symbols = [UInt8](repeating: 0, count: 24)
         func symbol(_ name: Int, _ kind: UInt8, _ section: UInt16, _ address: UInt64, _ size: Int) {
             symbols.append(littleEndian: UInt32(name))
@@ -64,6 +76,11 @@ struct SampleGuest {
         if hasSymbol { symbol(1, 1, 2, Self.dataAddress, ImageHeader.size) }
         symbol(23, 2, 1, Self.textAddress + 0x20, 0x30)
         if listensForStop { symbol(46, 2, 1, Self.textAddress + 0x50, 0x10) }
+
+        if runsPrograms {
+            symbol(71, 2, 1, Self.linuxEntry, 4)
+            symbol(92, 1, 2, tableAddress, ProgramTable.size)
+        }
 
         let start = ELFFile.headerSize + 4 * ELFSegment.size
         let textAt = start

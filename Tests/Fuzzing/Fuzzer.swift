@@ -7,8 +7,8 @@ import SwiftletTestSupport
 private let targets: [any FuzzTarget.Type] = [
     NetworkFuzzing.self, DHCPFuzzing.self, RequestParserFuzzing.self, ChunkedDecoderFuzzing.self,
     ConnectionFuzzing.self, CommandLineFuzzing.self, FileArchiveFuzzing.self, ELFFuzzing.self,
-    VirtioFuzzing.self, DeviceFuzzing.self, CallFuzzing.self, MonitorImageFuzzing.self,
-    MonitorOptionsFuzzing.self,
+    ProgramFuzzing.self, VirtioFuzzing.self, DeviceFuzzing.self, CallFuzzing.self,
+    MonitorImageFuzzing.self, MonitorOptionsFuzzing.self,
 ]
 
 private func environment(_ name: String) -> String? { getenv(name).map { String(cString: $0) } }

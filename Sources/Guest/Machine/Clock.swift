@@ -126,6 +126,12 @@ import CSwiftletMachine
             swiftlet_sti_hlt_cli()
         }
 
+        /// Has an interrupt come at `deadline`, in nanoseconds of `now`, at the latest: for what runs
+        /// with interrupts enabled, which native applications do not.
+        public static func interrupt(at deadline: UInt64, now: UInt64) {
+            if armedDeadline <= now || armedDeadline > deadline { arm(deadline, now: now) }
+        }
+
         private static func arm(_ deadline: UInt64, now: UInt64) {
             prepareTimer()
             armedDeadline = deadline

@@ -26,8 +26,8 @@ public struct PageTables {
     public let root: UInt64
     /// True if 1 GiB pages may be used (CPUID 8000_0001h EDX bit 26).
     private let hasGigabytePages: Bool
-    private static let addressMask: UInt64 = 0x000F_FFFF_FFFF_F000
-    private static let entriesInTable = 512
+    static let addressMask: UInt64 = 0x000F_FFFF_FFFF_F000
+    static let entriesInTable = 512
 
     public static let pageSize: UInt64 = 1 << 12
     public static let largePageSize: UInt64 = 1 << 21
@@ -115,12 +115,12 @@ public struct PageTables {
         }
     }
 
-    private func entries(at physical: UInt64) -> UnsafeMutablePointer<UInt64> {
+    func entries(at physical: UInt64) -> UnsafeMutablePointer<UInt64> {
         DirectMap.pointer(to: GuestPhysicalAddress(physical)).assumingMemoryBound(to: UInt64.self)
     }
 
     /// The table at `level` (0: PT … 3: PML4) that covers `virtual`, made if missing.
-    private func table(
+    func table(
         at level: Int, for virtual: UInt64, allocate: () -> UnsafeMutableRawPointer?
     ) -> UnsafeMutablePointer<UInt64>? {
         var table = entries(at: root)

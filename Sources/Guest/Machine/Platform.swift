@@ -9,8 +9,8 @@ import CSwiftletMachine
         nonisolated(unsafe) public private(set) static var startInfo = StartInfo(physicalAddress: 0)
         /// Physical minus virtual address of the image.
         nonisolated(unsafe) private static var imageDelta: Int64 = 0
-        nonisolated(unsafe) private static var tables: PageTables?
-        nonisolated(unsafe) private static var allocateTable: () -> UnsafeMutableRawPointer? = {
+        nonisolated(unsafe) static var tables: PageTables?
+        nonisolated(unsafe) static var allocateTable: () -> UnsafeMutableRawPointer? = {
             nil
         }
 
@@ -176,7 +176,7 @@ import CSwiftletMachine
             physical(UInt64(UInt(bitPattern: pointer)))
         }
 
-        private static func physical(_ virtual: UInt64) -> UInt64 {
+        static func physical(_ virtual: UInt64) -> UInt64 {
             virtual &+ UInt64(bitPattern: imageDelta)
         }
     }

@@ -30,13 +30,15 @@ public struct ProcessorFeatures {
         }
     }
 
+    /// EDX of leaf 1: AT_HWCAP of a Linux program.
+    public var hardwareCapabilities: UInt64 { UInt64(leaf1.edx) }
     public var hasRandom: Bool { leaf1.ecx & 1 << 30 != 0 }
     public var hasX2APIC: Bool { leaf1.ecx & 1 << 21 != 0 }
     public var hasDeadlineTimer: Bool { leaf1.ecx & 1 << 24 != 0 }
     public var hasGigabytePages: Bool { extended1.edx & 1 << 26 != 0 }
 
     var hasGlobalPages: Bool { leaf1.edx & 1 << 13 != 0 }
-    var hasFSGSBase: Bool { leaf7.ebx & 1 << 0 != 0 }
+    public var hasFSGSBase: Bool { leaf7.ebx & 1 << 0 != 0 }
     var hasSMEP: Bool { leaf7.ebx & 1 << 7 != 0 }
     var hasSMAP: Bool { leaf7.ebx & 1 << 20 != 0 }
     var hasUMIP: Bool { leaf7.ecx & 1 << 2 != 0 }
@@ -57,7 +59,7 @@ public struct ProcessorFeatures {
         nonisolated(unsafe) private static var gates: InlineArray<128, UInt64> = .init(repeating: 0)
 
         /// Stacks of the task state segment, by what they serve.
-        private enum InterruptStack: Int {
+        enum InterruptStack: Int {
             case fault = 1
             case doubleFault = 2
             case machineCheck = 3
@@ -105,7 +107,7 @@ public struct ProcessorFeatures {
             swiftlet_ltr(0x18)
         }
 
-        private static func setGate(_ vector: Int, _ handler: UInt64, _ stack: InterruptStack) {
+        static func setGate(_ vector: Int, _ handler: UInt64, _ stack: InterruptStack) {
             // Present interrupt gate in the code segment (SDM 3 figure 6-8).
             gates[vector * 2] =
                 (handler & 0xFFFF) | 0x08 << 16 | UInt64(stack.rawValue) << 32 | 0x8E << 40

@@ -1,4 +1,4 @@
-// `swiftlet inspect`: what is in an image, or what confines an instance.
+// `swiftlet inspect`: what is in an image or in a Linux program, or what confines an instance.
 
 import ArgumentParser
 import SwiftletBuild
@@ -8,9 +8,15 @@ import SystemPackage
 struct InspectCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "inspect",
-        abstract: "Shows what is in an image and how large it is, or what confines an instance.")
+        abstract: "Shows what is in an image and how large it is, or what confines an instance.",
+        discussion: """
+            Of a Linux program, or an image that holds one, it shows the places where the program \
+            calls the kernel, and how each is rewritten.
+            """)
 
-    @Argument(help: "The image's file, or the instance's name.", completion: .instances)
+    @Argument(
+        help: "The image, a static Linux executable, or the instance's name.",
+        completion: .instances)
     var subject: String
 
     @Flag(help: "Print JSON instead of text.")
@@ -28,7 +34,14 @@ struct InspectCommand: AsyncParsableCommand {
             let inspection = try InstanceInspection(store.find(subject))
             return Terminal.result(json ? JSONText.of(inspection) : inspection.text)
         }
-        let inspection = Inspection(try Image(FilePath(subject)))
+        let path = FilePath(subject)
+        let contents = try FileSystem.read(path)
+        if LinuxProgram.isProgram(contents) {
+            let program = try LinuxProgram(path, contents: contents)
+            let inspection = ProgramInspection(try RewrittenProgram(program))
+            return Terminal.result(json ? inspection.json : inspection.text)
+        }
+        let inspection = Inspection(try Image(path, contents: contents))
         Terminal.result(json ? inspection.json : inspection.text)
     }
 }

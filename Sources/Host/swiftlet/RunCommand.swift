@@ -9,13 +9,14 @@ import SystemPackage
 
 struct RunCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "run", abstract: "Boots an image or a package in a virtual machine.",
+        commandName: "run",
+        abstract: "Boots an image, a package or a Linux program in a virtual machine.",
         discussion: """
             Ends with the guest's own exit code. Ctrl-C asks the application to finish, a second \
             one stops the machine. Nothing here needs root.
             """)
 
-    @Argument(help: "A package's folder, or an image.")
+    @Argument(help: "A package's folder, an image, or a static Linux executable.")
     var path = "."
 
     @Option(
@@ -70,6 +71,7 @@ struct RunCommand: AsyncParsableCommand {
     /// Whether nothing has to be waited for: an image that is started in the background.
     var isImmediate: Bool {
         detach && FileSystem.status(FilePath(path)).map { $0.kind != .folder } ?? true
+            && !isProgram
     }
 
     func run() async throws {
@@ -165,9 +167,15 @@ struct RunCommand: AsyncParsableCommand {
         return try await Foreground.run(claim, image: image)
     }
 
-    /// The image to boot: the one given, or the one that the package makes.
+    /// Whether a Linux program lies at `path`.
+    private var isProgram: Bool {
+        FileSystem.isFile(FilePath(path))
+            && (try? FileSystem.read(FilePath(path))).map(LinuxProgram.isProgram) ?? false
+    }
+
+    /// The image to boot: the one given, or the one that the package or the program makes.
     private func image() async throws(ToolError) -> Image {
-        guard FileSystem.isFolder(FilePath(path)) else { return try finishedImage() }
+        guard FileSystem.isFolder(FilePath(path)) || isProgram else { return try finishedImage() }
         return try Image(await options.build(path).image)
     }
 
@@ -175,7 +183,8 @@ struct RunCommand: AsyncParsableCommand {
     private func finishedImage() throws(ToolError) -> Image {
         guard FileSystem.status(FilePath(path)) != nil else {
             throw ToolError(
-                "nothing lies at '\(path)'", hint: "Give a package's folder or an image.",
+                "nothing lies at '\(path)'",
+                hint: "Give a package's folder, an image or a Linux program.",
                 exitCode: SwiftletBuild.ExitCode.usage)
         }
         let image = try Image(FilePath(path))

@@ -102,3 +102,38 @@ enum ELFFuzzing: FuzzTarget {
         return true
     }
 }
+
+/// Linux programs: whole files, and code in a file that is right.
+enum ProgramFuzzing: FuzzTarget {
+    static let name = "program"
+    static var seeds: [[UInt8]] {
+        // mov $39, %eax; syscall; cmp $-4095, %rax; je; lea; syscall; ret
+        let code: [UInt8] = [
+            0xB8, 39, 0, 0, 0, 0x0F, 0x05, 0x48, 0x3D, 1, 0xF0, 0xFF, 0xFF, 0x74, 9, 0x48, 0x8D,
+            0x35, 1, 0, 0, 0, 0x0F, 0x05, 0xC3,
+        ]
+        return [code, SampleELF(code).bytes]
+    }
+
+    static func run(_ octets: RawSpan) {
+        let bytes = octets.withUnsafeBytes { Array($0) }
+        let contents = LinuxProgram.isProgram(bytes) ? bytes : SampleELF(bytes).bytes
+        guard let program = try? LinuxProgram("program", contents: contents) else { return }
+        let rewritten: RewrittenProgram
+        do throws(ToolError) {
+            rewritten = try RewrittenProgram(program)
+        } catch {
+            // What is wrong with the program was said before.
+            preconditionFailure("\(error)")
+        }
+        _ = ProgramInspection(rewritten).text
+        var guest = SampleGuest()
+        guest.runsPrograms = true
+        guard
+            let written = try? ImageWriter.write(
+                linked: guest.bytes, files: [], program: rewritten, name: "guest"),
+            let image = try? Image("guest", contents: written)
+        else { return }
+        precondition(image.holds(rewritten))
+    }
+}

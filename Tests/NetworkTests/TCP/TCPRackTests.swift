@@ -232,4 +232,39 @@ struct TCPRackTests {
         peer.deliver(.ack, ack: first &+ 10 * 1_448)
         #expect(host.status(peer.id).congestionWindow >= window)
     }
+
+    @Test("octets that came twice are told, once, before the ranges out of order (RFC 2883 §4)")
+    func duplicates() throws {
+        let peer = ScriptedPeer()
+        try peer.establish(options: Self.offer)
+        let host = peer.host
+        let base = peer.seq
+        func told() -> [[UInt32]] {
+            (host.takeSent().last?.sack ?? []).map { [$0.0 &- base, $0.1 &- base] }
+        }
+        peer.deliver(payload: peer.data(100, from: base))
+        host.advance(50 * millisecond)
+        #expect(told() == [])
+        peer.deliver(payload: peer.data(100, from: base), at: base)
+        #expect(told() == [[0, 100]])
+        peer.deliver(payload: peer.data(100, from: base &+ 200), at: base &+ 200)
+        #expect(told() == [[200, 300]])
+        peer.deliver(payload: peer.data(50, from: base &+ 220), at: base &+ 220)
+        #expect(told() == [[220, 270], [200, 300]])
+        peer.deliver(payload: peer.data(80, from: base &+ 40), at: base &+ 40)
+        #expect(told() == [[40, 100], [200, 300]])
+        #expect(host.receivedCount(peer.id) == 120)
+        // Octets of this side do not hide it.
+        host.send(peer.id, peer.data(100, from: 0))
+        _ = host.takeSent()
+        peer.deliver(payload: peer.data(10, from: base &+ 400), at: base &+ 400)
+        host.send(peer.id, peer.data(100, from: 0))
+        #expect(host.takeSent().first?.sack.count == 2)
+        // Without SACK there is nobody to tell.
+        let other = ScriptedPeer()
+        try other.establish()
+        other.deliver(payload: [1])
+        other.deliver(payload: [1], at: other.seq &- 1)
+        #expect(other.host.takeSent().allSatisfy { $0.options.isEmpty })
+    }
 }

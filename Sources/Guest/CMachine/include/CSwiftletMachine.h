@@ -5,5 +5,6 @@
 #include "boot.h"
 #include "executor.h"
 #include "instructions.h"
+#include "linux.h"
 
 #endif

@@ -131,6 +131,28 @@ __wrap_swift_task_alloc:
 1:  jmp __real_swift_task_alloc
     .size __wrap_swift_task_alloc, . - __wrap_swift_task_alloc
 
+// void swift_task_dealloc(void *allocation), likewise: what was allocated last goes first.
+    .section .text.__wrap_swift_task_dealloc, "ax", @progbits
+    .globl __wrap_swift_task_dealloc
+    .type __wrap_swift_task_dealloc, @function
+__wrap_swift_task_dealloc:
+    callq swift_task_getCurrent
+    testq %rax, %rax
+    je 1f
+    movq TASK_ALLOCATION(%rax), %rcx
+    leaq ALLOCATION_HEADER(%rcx), %rdx
+    cmpq %rdi, %rdx
+    jne 1f
+    movq (%rcx), %rdx                    // the allocation before it
+    movq %rdx, TASK_ALLOCATION(%rax)
+    movq ALLOCATION_SLAB(%rcx), %rsi
+    leaq -SLAB_HEADER(%rcx), %rcx
+    subl %esi, %ecx
+    movl %ecx, SLAB_USED(%rsi)
+    retq
+1:  jmp __real_swift_task_dealloc
+    .size __wrap_swift_task_dealloc, . - __wrap_swift_task_dealloc
+
     .section .bss.swiftlet_executor, "aw", @nobits
     .globl swiftlet_executor
 swiftlet_executor:

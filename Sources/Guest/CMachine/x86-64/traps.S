@@ -27,6 +27,7 @@ swiftlet_exception_stubs:
 .endr
 
     .balign 16
+    .globl swiftlet_exception
 swiftlet_exception:
     pushq %r15
     pushq %r14

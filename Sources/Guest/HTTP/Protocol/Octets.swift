@@ -98,11 +98,16 @@ extension RawSpan {
         guard byteCount == other.byteCount else { return false }
         var index = 0
         while byteCount &- index >= 8 {
-            if word(index) != other.word(index) { return false }
+            let here = unsafeLoadUnaligned(fromUncheckedByteOffset: index, as: UInt64.self)
+            let there = other.unsafeLoadUnaligned(fromUncheckedByteOffset: index, as: UInt64.self)
+            if here != there { return false }
             index &+= 8
         }
         while index < byteCount {
-            if octet(index) != other.octet(index) { return false }
+            let here = unsafeLoad(fromUncheckedByteOffset: index, as: UInt8.self)
+            if here != other.unsafeLoad(fromUncheckedByteOffset: index, as: UInt8.self) {
+                return false
+            }
             index &+= 1
         }
         return true

@@ -104,6 +104,11 @@ extension NetworkStack where Device: ~Copyable {
         tcp.status(id)
     }
 
+    /// A connection's figures.
+    public func connectionStatistics(_ id: TCPConnectionID) -> TCPConnectionStatistics {
+        tcp.connectionStatistics(id)
+    }
+
     /// Sets one connection's options.
     public mutating func setOptions(
         _ id: TCPConnectionID, _ options: TCPOptions, now: Instant

@@ -213,7 +213,14 @@ public struct TCP: ~Copyable {
 
     // MARK: The table
 
-    @inline(__always)
+    /// `find` where it is not for every segment.
+    @inline(never)
+    func findRarely(_ tuple: TCPTuple) -> TCPTableValue? {
+        find(tuple, tuple.hash(key: secret))
+    }
+
+    // Transparent, as the compiler would make a call of it.
+    @_transparent
     func find(_ tuple: TCPTuple, _ hash: UInt32) -> TCPTableValue? {
         var position: Int?
         while let value = table.next(hash, &position) {
@@ -293,6 +300,7 @@ public struct TCP: ~Copyable {
 
     /// RFC 6528 §3: a clock of about four microseconds, and a keyed hash of the connection. From the
     /// same hash comes what its timestamps are ahead of the clock (RFC 7323 §5.4).
+    @inline(never)
     func initialNumbers(
         _ tuple: TCPTuple, _ now: Instant
     ) -> (sequence: SequenceNumber, timestampOffset: UInt32) {
@@ -313,7 +321,7 @@ public struct TCP: ~Copyable {
         for attempt in 0..<UInt64(16_384) {
             let port = UInt16(truncatingIfNeeded: 49_152 + (start &+ attempt) & 16_383)
             tuple.localPort = port
-            if find(tuple, tuple.hash(key: secret)) == nil, listener(for: from, port: port) == nil {
+            if findRarely(tuple) == nil, listener(for: from, port: port) == nil {
                 return port
             }
         }

@@ -12,7 +12,7 @@ extension TCPControlBlock {
             isNewSack = readSack(segment, header, &context, now)
         }
         if header.acknowledgment > sndUna {
-            if flags.contains(.mayUndo) { undoIfNeedless(segment, header, now) }
+            if flags.contains(.mayUndo) { undoIfNeedless(segment, header) }
             acknowledged(header.acknowledgment, &context, now: now)
         } else if header.acknowledgment == sndUna, inFlight > 0 {
             // A duplicate: RFC 5681 §2; with SACK only what tells something new (RFC 6675 §2).
@@ -32,7 +32,11 @@ extension TCPControlBlock {
         _ offered: Int, _ sequence: SequenceNumber, _ acknowledgment: SequenceNumber
     ) {
         guard acknowledgment >= sndUna else { return }
-        guard sndWl1 < sequence || (sndWl1 == sequence && sndWl2 <= acknowledgment) else { return }
+        // By the acknowledgement first: RFC 9293 §3.10.7.4 asks for the sequence number, but a
+        // segment that was sent again has an old one, and a new window that may be smaller.
+        guard sndWl2 < acknowledgment || (sndWl2 == acknowledgment && sndWl1 <= sequence) else {
+            return
+        }
         if sndWnd == 0 || offered == 0 {
             // The peer answers: a closed window alone never ends a connection (§3.8.6.1).
             attempts = 0
@@ -51,6 +55,7 @@ extension TCPControlBlock {
         let octets = acknowledgment - sndUna
         let flightBefore = inFlight
         sndUna = acknowledgment
+        acknowledgedOctets &+= UInt64(truncatingIfNeeded: octets)
         if sndNxt < acknowledgment { sndNxt = acknowledgment }  // a window probe was taken
         flags.remove([.probed, .probeTimer, .reorderTimer])
         sendRing.drop(octets)
@@ -93,7 +98,7 @@ extension TCPControlBlock {
 
     /// Tells a sender that waits once a quarter of the send ring is free, not for every octet.
     mutating func tellIfWritable(_ context: inout TCPContext) {
-        let most = context.configuration.maximumSendBuffer
+        let most = sendLimit(context)
         guard most &- sendRing.count >= most / 4 else { return }
         flags.remove(.wantsWritable)
         tell(.writable, &context)

@@ -33,35 +33,44 @@ extension TCPControlBlock {
 
     /// Drops octets that the application has read, lets the window grow with a reader that keeps
     /// up, and tells the peer if it would otherwise have to stop.
+    ///
+    /// - Returns: true if `windowIsDue` has to look at the window.
     @inline(__always)
-    mutating func consume(
-        _ count: Int, _ context: inout TCPContext, now: Instant,
-        output: inout some SegmentOutput & ~Copyable
-    ) {
+    mutating func consume(_ count: Int, _ context: inout TCPContext) -> Bool {
         receiveRing.drop(count)
         consumedInRound &+= count
         if receiveRing.count == 0, outOfOrder.isEmpty { receiveRing.rest(&context.pool) }
-        if consumedInRound >= receiveLimit { growWindow(context) }
-        guard mayReceive, !flags.contains(.finKnown) else { return }
         // A window update of its own only when the offered window has sunk to half, and two
         // segments more would fit: else the next acknowledgement tells it.
-        let offered = max(rcvEdge - rcvNxt, 0)
-        if offered <= receiveLimit >> 1 { tellWindow(&context, now: now, output: &output) }
+        return consumedInRound >= receiveLimit || rcvEdge - rcvNxt <= receiveLimit >> 1
     }
 
     @inline(never)
-    private mutating func tellWindow(
+    mutating func windowIsDue(
         _ context: inout TCPContext, now: Instant, output: inout some SegmentOutput & ~Copyable
     ) {
+        if consumedInRound >= receiveLimit { growWindow(context, now) }
+        guard mayReceive, !flags.contains(.finKnown),
+            max(rcvEdge - rcvNxt, 0) <= receiveLimit >> 1
+        else { return }
         guard windowGain(context) >= min(receiveLimit >> 1, 2 &* mss) else { return }
         flags.insert(.ackNow)
         transmit(&context, now: now, output: &output)
     }
 
-    /// A window's worth was consumed: twice as much may come at once.
-    private mutating func growWindow(_ context: borrowing TCPContext) {
+    /// A window's worth was consumed: if that took no more than a few round trips, the window is
+    /// what holds the peer back, and twice as much may come at once.
+    @inline(never)
+    private mutating func growWindow(_ context: borrowing TCPContext, _ now: Instant) {
+        consumedBefore &+= UInt64(truncatingIfNeeded: consumedInRound)
         consumedInRound = 0
-        guard !context.isShortOfMemory, receiveRing.count <= receiveLimit / 4 else { return }
+        let clock = TCPSentTimes.clock(now)
+        let took = UInt64(clock &- growthAt) << 10
+        growthAt = clock
+        guard !context.isShortOfMemory, receiveRing.count <= receiveLimit / 4,
+            // Ten milliseconds are for a reader who has other things to do.
+            roundTrip.smoothed == 0 || took <= 4 &* roundTrip.smoothed &+ 10_000_000
+        else { return }
         receiveLimit = min(
             receiveLimit &* 2, context.configuration.maximumReceiveBuffer,
             0xFFFF << Int(receiveShift))

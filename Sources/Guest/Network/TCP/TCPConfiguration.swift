@@ -23,8 +23,11 @@ public struct TCPConfiguration: Sendable {
     public var initialReceiveBuffer = 65_535
     /// Receive window at most; its size decides the window scale (RFC 7323 §2).
     public var maximumReceiveBuffer = 1 << 20
+    /// Octets that `send` holds for a connection at first; later for two congestion windows, so
+    /// that one is there to send while the other is acknowledged.
+    public var initialSendBuffer = 64 << 10
     /// Octets that `send` holds at most for one connection.
-    public var maximumSendBuffer = 256 << 10
+    public var maximumSendBuffer = 1 << 20
 
     /// RTO before the first measurement (RFC 6298 §2.1).
     public var initialRetransmissionNanoseconds: UInt64 = 1_000_000_000
@@ -42,6 +45,9 @@ public struct TCPConfiguration: Sendable {
     public var timeWaitNanoseconds: UInt64 = 60_000_000_000
     /// How long FIN-WAIT-2 lasts once the application has let go of the connection.
     public var finWait2Nanoseconds: UInt64 = 60_000_000_000
+    /// How long the peer may keep its window closed, or take nothing, once the application has let
+    /// go of the connection: who never opens it must not hold the memory of what is queued.
+    public var orphanNanoseconds: UInt64 = 120_000_000_000
     /// Time between two keepalive probes without answer.
     public var keepaliveIntervalNanoseconds: UInt64 = 75_000_000_000
     /// Keepalive probes without answer before the connection is given up.
@@ -60,4 +66,7 @@ public struct TCPConfiguration: Sendable {
     public var options = TCPOptions()
 
     public init() {}
+
+    /// The receive window that a SYN or its answer tells.
+    var firstWindow: Int { min(initialReceiveBuffer, maximumReceiveBuffer) }
 }

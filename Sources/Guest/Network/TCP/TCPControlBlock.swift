@@ -75,6 +75,9 @@ struct TCPConnectionFlags: OptionSet {
     static var echoesMark: TCPConnectionFlags { bit(28) }
     /// The next new octets say that the window was reduced.
     static var tellsReduction: TCPConnectionFlags { bit(29) }
+    /// An acknowledgement is due at once that tells of octets out of order, or received twice: a
+    /// segment with octets has no room for that.
+    static var sackNow: TCPConnectionFlags { bit(30) }
 
     @inline(__always)
     func contains(_ other: TCPConnectionFlags) -> Bool { rawValue & other.rawValue != 0 }
@@ -100,10 +103,15 @@ struct TCPControlBlock: ~Copyable {
     var outOfOrder = SequenceIntervals()
     /// Where the newest segment out of order began: its range is told first (RFC 2018 §4).
     var newestOutOfOrder = SequenceNumber(0)
+    /// Octets that came twice, to be told once (RFC 2883); empty: none.
+    var duplicate = SequenceInterval(start: SequenceNumber(0), end: SequenceNumber(0))
     /// What the receive ring may hold; grows while the application keeps up.
     var receiveLimit: Int
     /// Octets consumed since `receiveLimit` last grew.
     var consumedInRound = 0
+    /// Octets consumed before that, and when it last grew or could have.
+    var consumedBefore: UInt64 = 0
+    var growthAt: UInt32 = 0
     /// Octets received since the last acknowledgement went out.
     var unacknowledgedReceived = 0
     /// The longest payload seen: what the peer takes for a full segment.
@@ -120,6 +128,8 @@ struct TCPControlBlock: ~Copyable {
     // Sending.
     let iss: SequenceNumber
     var sndUna: SequenceNumber
+    /// Octets of sequence space acknowledged since the connection began.
+    var acknowledgedOctets: UInt64 = 0
     var sndNxt: SequenceNumber
     var sndWl1 = SequenceNumber(0)
     var sndWl2 = SequenceNumber(0)
@@ -205,7 +215,7 @@ struct TCPControlBlock: ~Copyable {
         probeEnd = iss
         markedAt = iss
         roundEnd = iss
-        receiveLimit = min(configuration.initialReceiveBuffer, configuration.maximumReceiveBuffer)
+        receiveLimit = configuration.firstWindow
         roundTrip = TCPRoundTrip(initial: configuration.initialRetransmissionNanoseconds)
         keepaliveNanoseconds = configuration.options.keepaliveNanoseconds
         userTimeoutNanoseconds = configuration.options.userTimeoutNanoseconds

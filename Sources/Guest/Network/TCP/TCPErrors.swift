@@ -4,7 +4,7 @@ extension TCP {
     /// The connection that a quoted segment belongs to, if that segment may still be on its way:
     /// who cannot see the connection would have to guess a number in flight (RFC 5927 §4.1).
     func connection(_ tuple: TCPTuple, inFlight sequence: SequenceNumber) -> Int? {
-        guard case .connection(let index) = find(tuple, tuple.hash(key: secret)) else { return nil }
+        guard case .connection(let index) = findRarely(tuple) else { return nil }
         return connections[checked: index].isInFlight(sequence) ? index : nil
     }
 

@@ -62,7 +62,9 @@ extension TCP {
                 offered,
                 in: TCPTimestamps.clock(now) &+ initialNumbers(tuple, now).timestampOffset)
         }
-        sendSynAck(tuple, cookie, header.sequence + 1, options, stamp, output: &output)
+        _ = TCPControlBlock.sendOpening(
+            tuple, cookie, header.sequence + 1, options, stamp: stamp,
+            window: configuration.firstWindow, &context, output: &output)
     }
 
     /// A segment for a half-open connection (RFC 9293 §3.10.7.4 in SYN-RECEIVED).
@@ -237,34 +239,10 @@ extension TCP {
     private mutating func sendSynAck(
         _ entry: TCPCompactEntry, now: Instant, output: inout some SegmentOutput & ~Copyable
     ) {
-        sendSynAck(
+        _ = TCPControlBlock.sendOpening(
             entry.tuple, entry.sending, entry.receiving, entry.options,
-            TCPTimestamps.clock(now) &+ entry.timestampOffset, output: &output)
-    }
-
-    /// The SYN-ACK. Of what this side can do it tells what the peer offered.
-    private mutating func sendSynAck(
-        _ tuple: TCPTuple, _ sequence: SequenceNumber, _ acknowledgment: SequenceNumber,
-        _ offered: TCPSynOptions, _ stamp: UInt32, output: inout some SegmentOutput & ~Copyable
-    ) {
-        var options = TCPControlBlock.offer(
-            maximumSegment: output.maximumSegment(to: tuple.remote), context)
-        if offered.windowShift == nil { options.windowShift = nil }
-        options.sackPermitted = offered.sackPermitted
-        if options.timestamps != nil, let peers = offered.timestamps {
-            options.timestamps = TCPTimestamps(value: stamp, echo: peers.value)
-        } else {
-            options.timestamps = nil
-        }
-        let window = min(configuration.initialReceiveBuffer, 0xFFFF)
-        let header = TCPHeader(
-            from: tuple.localPort, to: tuple.remotePort, sequence: sequence,
-            acknowledgment: acknowledgment,
-            flags: options.heedsMarks && offered.heedsMarks ? [.syn, .ack, .ece] : [.syn, .ack],
-            window: UInt16(truncatingIfNeeded: window),
-            length: TCPHeader.minimumLength &+ options.length)
-        _ = header.send(tuple, options, output: &output)
-        context.statistics.segmentsSent &+= 1
+            stamp: TCPTimestamps.clock(now) &+ entry.timestampOffset,
+            window: configuration.firstWindow, &context, output: &output)
     }
 
     /// A RST for a segment that belongs to nothing (RFC 9293 §3.10.7.1).

@@ -2,6 +2,7 @@
 
 extension TCPControlBlock {
     /// The options that this side offers to `remote`.
+    @inline(never)
     static func offer(
         maximumSegment: Int, _ context: borrowing TCPContext
     ) -> TCPSynOptions {
@@ -18,6 +19,7 @@ extension TCPControlBlock {
     }
 
     /// Takes what both sides agreed on. `offered`: this side's; `answer`: the peer's.
+    @inline(never)
     mutating func agree(_ offered: TCPSynOptions, _ answer: TCPSynOptions) {
         // RFC 9293 §3.7.1: 536 if not told. Below 64 a peer could make us send dust.
         let told = answer.maximumSegmentSize == 0 ? 536 : Int(answer.maximumSegmentSize)
@@ -38,38 +40,61 @@ extension TCPControlBlock {
         receiveLimit = min(receiveLimit, 0xFFFF << Int(receiveShift))
     }
 
+    /// Sends a SYN, or with `acknowledgment` the answer to one. Of what this side can do it tells
+    /// what is in `allowed` too, whose timestamp is the one to echo. The one place where such
+    /// segments are written.
+    @inline(never)
+    static func sendOpening(
+        _ tuple: TCPTuple, _ sequence: SequenceNumber, _ acknowledgment: SequenceNumber?,
+        _ allowed: TCPSynOptions, stamp: UInt32, window: Int, _ context: inout TCPContext,
+        output: inout some SegmentOutput & ~Copyable
+    ) -> Bool {
+        var options = offer(maximumSegment: output.maximumSegment(to: tuple.remote), context)
+        if allowed.windowShift == nil { options.windowShift = nil }
+        options.sackPermitted = allowed.sackPermitted
+        if options.timestamps != nil, let peers = allowed.timestamps {
+            options.timestamps = TCPTimestamps(value: stamp, echo: peers.value)
+        } else {
+            options.timestamps = nil
+        }
+        var bits: TCPFlags = acknowledgment == nil ? .syn : [.syn, .ack]
+        if options.heedsMarks, allowed.heedsMarks {
+            bits.formUnion(acknowledgment == nil ? [.ece, .cwr] : .ece)  // RFC 3168 §6.1.1
+        }
+        let header = TCPHeader(
+            from: tuple.localPort, to: tuple.remotePort, sequence: sequence,
+            acknowledgment: acknowledgment ?? SequenceNumber(0), flags: bits,
+            // Never scaled in a SYN (RFC 7323 §2.2).
+            window: UInt16(truncatingIfNeeded: min(window, 0xFFFF)),
+            length: TCPHeader.minimumLength &+ options.length)
+        guard header.send(tuple, options, output: &output) else { return false }
+        context.statistics.segmentsSent &+= 1
+        return true
+    }
+
     /// Sends the SYN, or in SYN-RECEIVED the SYN-ACK.
     mutating func sendSyn(
         _ context: inout TCPContext, now: Instant, output: inout some SegmentOutput & ~Copyable
     ) {
-        var options = Self.offer(
-            maximumSegment: output.maximumSegment(to: tuple.remote), context)
-        if state == .synReceived {
-            if !flags.contains(.windowScaled) { options.windowShift = nil }
-            options.sackPermitted = flags.contains(.sackPermitted)
-            if !flags.contains(.timestamps) { options.timestamps = nil }
+        let isFirst = state == .synSent
+        var allowed = TCPSynOptions()
+        if isFirst || flags.contains(.windowScaled) { allowed.windowShift = 0 }
+        allowed.sackPermitted = isFirst || flags.contains(.sackPermitted)
+        if isFirst || flags.contains(.timestamps) {
+            allowed.timestamps = TCPTimestamps(value: timestampRecent, echo: 0)
         }
-        options.timestamps?.value = timestamp(now)
-        options.timestamps?.echo = timestampRecent
-        let window = min(receiveLimit, 0xFFFF)  // never scaled in a SYN (RFC 7323 §2.2)
-        if state == .synReceived { rcvEdge = SequenceNumber.later(rcvEdge, rcvNxt + window) }
-        var bits: TCPFlags = .syn
-        if state == .synReceived {
-            bits = flags.contains(.heedsMarks) ? [.syn, .ack, .ece] : [.syn, .ack]
-        } else if options.heedsMarks, attempts == 0 {
-            // Some networks drop such a SYN: the next one asks for nothing (RFC 3168 §6.1.1.1).
-            bits = [.syn, .ece, .cwr]
+        // Some networks drop a SYN with ECN's bits: the next one asks for nothing
+        // (RFC 3168 §6.1.1.1).
+        allowed.heedsMarks = isFirst ? attempts == 0 : flags.contains(.heedsMarks)
+        if !isFirst {
+            rcvEdge = SequenceNumber.later(rcvEdge, rcvNxt + min(receiveLimit, 0xFFFF))
         }
-        let header = TCPHeader(
-            from: tuple.localPort, to: tuple.remotePort, sequence: iss,
-            acknowledgment: state == .synReceived ? rcvNxt : SequenceNumber(0), flags: bits,
-            window: UInt16(truncatingIfNeeded: window),
-            length: TCPHeader.minimumLength &+ options.length)
-        let sent = header.send(tuple, options, output: &output)
+        let sent = Self.sendOpening(
+            tuple, iss, isFirst ? nil : rcvNxt, allowed, stamp: timestamp(now),
+            window: receiveLimit, &context, output: &output)
         if sent {
             flags.remove([.ackNow, .blocked])
             lastSentAt = now
-            context.statistics.segmentsSent &+= 1
         } else {
             flags.insert(.blocked)
             soonAt = now.advanced(by: context.configuration.retryNanoseconds).nanoseconds

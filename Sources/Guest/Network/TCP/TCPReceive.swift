@@ -110,9 +110,19 @@ extension TCPControlBlock {
             length == 0
             ? offset == 0 || (offset > 0 && offset < window)
             : (offset < window && offset &+ length > 0 && window > 0)
-        guard isAcceptable || (window == 0 && offset == 0) else {
+        // An octet before: a keepalive, which is answered; or the peer took this side's probe of its
+        // closed window and sent one of its own, which has no place in its numbers yet. If both do,
+        // only the acknowledgements in such segments get them apart.
+        let isBefore = offset == -1 && length == 0 && !bits.contains(.rst)
+        if isBefore { challenge(&context, now) }
+        guard isAcceptable || (window == 0 && offset == 0) || isBefore else {
             guard !bits.contains(.rst) else { return }
-            if length > 0 { flags.insert(.ackNow) } else { challenge(&context, now) }
+            if length > 0 {
+                flags.insert(.ackNow)
+                if offset < 0 { noteTwice(sequence, sequence + payload.byteCount) }
+            } else {
+                challenge(&context, now)
+            }
             return transmit(&context, now: now, output: &output)
         }
         // Second: RST (RFC 5961 §3.2). Fourth: SYN (§4.2).
@@ -183,6 +193,7 @@ extension TCPControlBlock {
         var offset = sequence - rcvNxt
         if offset < 0 {
             flags.insert(.ackNow)  // partly old: tell where we are
+            noteTwice(sequence, rcvNxt)
             payload = payload.extracting(droppingFirst: min(0 &- offset, payload.byteCount))
             offset = 0
         }
@@ -199,8 +210,11 @@ extension TCPControlBlock {
             return
         }
         // A gap before it: an acknowledgement at once (RFC 5681 §4.2), the octets wait in place.
-        flags.insert(.ackNow)
+        flags.insert([.ackNow, .sackNow])
         let start = rcvNxt + offset
+        if outOfOrder.gaps(from: start, to: start + payload.byteCount) == 0 {
+            return noteTwice(start, start + payload.byteCount)
+        }
         let place = receiveRing.count &+ offset
         guard !context.isShortOfMemory || place < 65_536,
             receiveRing.reserve(
@@ -221,7 +235,16 @@ extension TCPControlBlock {
             rcvNxt = outOfOrder[0].end
         }
         outOfOrder.removeBelow(rcvNxt, into: &context.pool)
-        flags.insert(.ackNow)
+        flags.insert(outOfOrder.isEmpty ? .ackNow : [.ackNow, .sackNow])
+    }
+
+    /// Octets that had been received came again: the peer is told, who may have sent them for
+    /// nothing (RFC 2883 §4).
+    @inline(never)
+    private mutating func noteTwice(_ start: SequenceNumber, _ end: SequenceNumber) {
+        guard start < end, end - start <= 65_535 else { return }
+        duplicate = SequenceInterval(start: start, end: end)
+        flags.insert(.sackNow)
     }
 
     /// Remembers where the peer's stream ends, if that lies in the window.

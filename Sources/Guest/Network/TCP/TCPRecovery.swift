@@ -85,6 +85,7 @@ extension TCPControlBlock {
 
     /// After an acknowledgement, or when what may have been late should have arrived: begins fast
     /// recovery if loss shows.
+    @inline(never)
     mutating func detectLoss(_ context: inout TCPContext, now: Instant) {
         guard inFlight > 0 else { return }
         if flags.contains(.sackPermitted) {
@@ -115,6 +116,7 @@ extension TCPControlBlock {
 
     /// What goes again is sent after `now`: an answer to what was sent before tells that it need
     /// not have been (RFC 3522).
+    @inline(never)
     mutating func noteFirstRetransmission(_ now: Instant, mayUndo: Bool) {
         flags.remove(.mayUndo)
         guard mayUndo, flags.contains(.timestamps) else { return }
@@ -125,15 +127,15 @@ extension TCPControlBlock {
     /// The first new acknowledgement since octets went again: if it answers a timestamp from before
     /// that, the octets had only been late (RFC 3522 §3.2), and all is as it was (RFC 4015 §3).
     @inline(never)
-    mutating func undoIfNeedless(_ segment: RawSpan, _ header: TCPHeader, _ now: Instant) {
+    mutating func undoIfNeedless(_ segment: RawSpan, _ header: TCPHeader) {
         flags.remove(.mayUndo)
         guard let stamps = TCPTimestamps(segment, headerLength: header.length),
             recovery != .none, Int32(bitPattern: stamps.echo &- retransmitStamp) < 0
         else { return }
         congestion.undo()
         if recovery == .fast { flags.insert(.reorders) }
-        // It took so long: the next timeout waits for it (RFC 4015 §3.4).
-        roundTrip.sample(UInt64(timestamp(now) &- stamps.echo) << 20)
+        // No round trip is taken from this (RFC 4015 §3.4 would): where it was the acknowledgement
+        // that got lost, the time until now is the timeout's own.
         recovery = .none
         recover = sndUna
         duplicateAcks = 0

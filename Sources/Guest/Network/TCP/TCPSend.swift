@@ -6,6 +6,7 @@ extension TCPControlBlock {
     mutating func transmit(
         _ context: inout TCPContext, now: Instant, output: inout some SegmentOutput & ~Copyable
     ) {
+        if flags.contains(.sackNow) { sendAcknowledgment(&context, now: now, output: &output) }
         if mayAnswerAtOnce(context, now) {
             return answer(&context, now: now, output: &output)
         }
@@ -180,15 +181,18 @@ extension TCPControlBlock {
     }
 
     /// Sends an acknowledgement without data, with the SACK ranges if there are any.
+    @inline(never)
     mutating func sendAcknowledgment(
         _ context: inout TCPContext, now: Instant, output: inout some SegmentOutput & ~Copyable
     ) {
-        let ranges =
-            !flags.contains(.sackPermitted) || outOfOrder.isEmpty
-            ? 0 : min(outOfOrder.count, flags.contains(.timestamps) ? 3 : 4)
+        let ranges = outOfOrder.count &+ (duplicate.count > 0 ? 1 : 0)
+        let most =
+            !flags.contains(.sackPermitted) ? 0 : flags.contains(.timestamps) ? 3 : 4
         _ = emit(
-            .ack, at: sndNxt, offset: 0, length: 0, sackRanges: ranges, &context, now: now,
-            output: &output)
+            .ack, at: sndNxt, offset: 0, length: 0, sackRanges: min(ranges, most), &context,
+            now: now, output: &output)
+        duplicate.end = duplicate.start
+        flags.remove(.sackNow)
     }
 
     /// The options of a segment without SYN: timestamps if agreed on, and SACK ranges.
@@ -206,18 +210,23 @@ extension TCPControlBlock {
         if sackRanges > 0 { writeSack(sackRanges, into: &segment) }
     }
 
-    /// The SACK option: the range with the newest segment first, then the others (RFC 2018 §4).
+    /// The SACK option: what came twice (RFC 2883 §4), the range with the newest segment, then the
+    /// others (RFC 2018 §4).
     @inline(never)
     private borrowing func writeSack(_ ranges: Int, into segment: inout MutableRawSpan) {
         var place =
             TCPHeader.minimumLength &+ (flags.contains(.timestamps) ? TCPTimestamps.length : 0)
         segment.store(0x0101_0500 | UInt32(2 &+ 8 &* ranges), at: place)
         var index = outOfOrder.index(of: newestOutOfOrder) ?? 0
-        for _ in 0..<ranges {
-            segment.store(outOfOrder[index].start.value, at: place &+ 4)
-            segment.store(outOfOrder[index].end.value, at: place &+ 8)
+        for block in 0..<ranges {
+            var range = duplicate
+            if block > 0 || range.count == 0 {
+                range = outOfOrder[index]
+                index = index &+ 1 == outOfOrder.count ? 0 : index &+ 1
+            }
+            segment.store(range.start.value, at: place &+ 4)
+            segment.store(range.end.value, at: place &+ 8)
             place &+= 8
-            index = index &+ 1 == outOfOrder.count ? 0 : index &+ 1
         }
     }
 
@@ -247,7 +256,7 @@ extension TCPControlBlock {
     mutating func advertise(_ context: borrowing TCPContext) -> UInt16 {
         let gain = windowGain(context)
         if gain > 0, gain >= min(receiveLimit >> 1, mss) { rcvEdge += gain }
-        let window = max(rcvEdge - rcvNxt, 0) >> Int(receiveShift)
+        let window = max(rcvEdge - rcvNxt, 0) &>> Int(receiveShift)
         return UInt16(truncatingIfNeeded: min(window, 0xFFFF))
     }
 

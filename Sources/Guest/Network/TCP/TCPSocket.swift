@@ -31,13 +31,15 @@ extension TCP {
 
     /// Drops `count` octets from the front of what was received, and opens the window by the rules
     /// of RFC 9293 §3.8.6.2.2.
-    @_optimize(speed)
+    @inline(__always)
     public mutating func consume(
         _ connection: TCPConnectionHandle, _ count: Int, now: Instant,
         output: inout some SegmentOutput & ~Copyable
     ) {
         let count = min(max(count, 0), connection.block.element.receiveRing.count)
-        connection.block.element.consume(count, &context, now: now, output: &output)
+        if connection.block.element.consume(count, &context) {
+            connection.block.element.windowIsDue(&context, now: now, output: &output)
+        }
     }
 
     /// Copies what fits into the send ring; `flush` makes segments of it.
@@ -91,7 +93,8 @@ extension TCP {
     /// Octets that `send` would take now.
     public func sendRoom(_ id: TCPConnectionID) -> Int {
         guard let index = live(id), connections[checked: index].takesOctets else { return 0 }
-        return max(configuration.maximumSendBuffer - connections[checked: index].sendRing.count, 0)
+        let limit = connections[checked: index].sendLimit(context)
+        return max(limit - connections[checked: index].sendRing.count, 0)
     }
 
     /// Ends this side's stream: a FIN follows what was sent. Receiving goes on.
@@ -163,11 +166,19 @@ extension TCPControlBlock {
         }
     }
 
+    /// Octets that the send ring may hold now.
+    @inline(__always)
+    func sendLimit(_ context: borrowing TCPContext) -> Int {
+        min(
+            max(2 &* congestion.window, context.configuration.initialSendBuffer),
+            context.configuration.maximumSendBuffer)
+    }
+
     /// Copies what fits into the send ring.
     @inline(__always)
     mutating func enqueue(_ bytes: RawSpan, _ context: inout TCPContext) -> Int {
         guard takesOctets else { return 0 }
-        let room = max(context.configuration.maximumSendBuffer &- sendRing.count, 0)
+        let room = max(sendLimit(context) &- sendRing.count, 0)
         var count = min(bytes.byteCount, room)
         if !sendRing.reserve(
             sendRing.count &+ count, ceiling: context.sendCeiling, from: &context.pool)

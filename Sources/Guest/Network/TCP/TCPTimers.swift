@@ -42,8 +42,10 @@ extension TCPControlBlock {
             isOpening
             ? context.configuration.maximumSynRetransmissions
             : context.configuration.maximumRetransmissions
+        let silence = now.since(progressAt)
         let isOverdue =
-            userTimeoutNanoseconds > 0 && now.since(progressAt) >= userTimeoutNanoseconds
+            userTimeoutNanoseconds > 0 && silence >= userTimeoutNanoseconds
+            || flags.contains(.released) && silence >= context.configuration.orphanNanoseconds
         guard attempts < most, !isOverdue else {
             if state != .synSent { sendReset(&context, output: &output) }
             return close(timeoutFailure, &context)

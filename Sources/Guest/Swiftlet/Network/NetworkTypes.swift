@@ -6,6 +6,7 @@ public typealias Instant = SwiftletNetwork.Instant
 public typealias IPAddress = SwiftletNetwork.IPAddress
 public typealias IPv4Address = SwiftletNetwork.IPv4Address
 public typealias SocketAddress = SwiftletNetwork.SocketAddress
+public typealias TCPConnectionStatistics = SwiftletNetwork.TCPConnectionStatistics
 
 #if hasFeature(Embedded)
     import SwiftletMachine

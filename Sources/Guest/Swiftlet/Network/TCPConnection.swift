@@ -150,6 +150,9 @@ import _Concurrency
             network.stack.setOptions(id, TCPOptions(noDelay: noDelay), now: network.now)
         }
 
+        /// What the connection has done so far, and how it stands.
+        public var statistics: TCPConnectionStatistics { network.stack.connectionStatistics(id) }
+
         var failure: NetworkError? {
             let status = network.stack.status(id)
             if let failure = status.failure { return NetworkError(failure) }

@@ -19,6 +19,8 @@ public struct ELFSegment: Equatable, Sendable {
     static let physicalAddressField = 24
     public static let load: UInt32 = 1
     public static let note: UInt32 = 4
+    static let dynamic: UInt32 = 2
+    static let interpreter: UInt32 = 3
 
     public var isExecutable: Bool { flags & 1 != 0 }
     public var isWritable: Bool { flags & 2 != 0 }
@@ -107,6 +109,8 @@ public struct ELFSymbol: Equatable, Sendable {
     public var address: UInt64
     public var size: UInt64
     public var isFunction: Bool
+    /// Whether it is said to be data, which may lie among code.
+    var isData = false
     /// Index into `ELFFile.sections`.
     public var section: Int
 }
@@ -156,7 +160,8 @@ extension ELFFile {
             symbols.append(
                 ELFSymbol(
                     name: name, address: span.littleEndian64(at + 8),
-                    size: span.littleEndian64(at + 16), isFunction: kind == 2, section: section))
+                    size: span.littleEndian64(at + 16), isFunction: kind == 2,
+                    isData: kind == 1, section: section))
         }
         return symbols
     }

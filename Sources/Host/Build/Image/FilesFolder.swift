@@ -11,12 +11,12 @@ public enum FilesFolder {
     /// The name of the folder in a package that is packed without being asked for.
     public static let defaultName = "Files"
 
-    /// The folder that was asked for, or the package's own; nil if there is none.
+    /// The folder that was asked for, or the package's own if there is a package; else nil.
     static func choose(
-        _ requested: FilePath?, package: FilePath
+        _ requested: FilePath?, package: FilePath?
     ) throws(ToolError) -> FilePath? {
         guard let requested else {
-            let own = package.appending(defaultName)
+            guard let own = package?.appending(defaultName) else { return nil }
             return FileSystem.isFolder(own) ? own : nil
         }
         guard let status = FileSystem.status(requested) else {

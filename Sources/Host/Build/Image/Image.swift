@@ -78,6 +78,42 @@ public struct Image: Sendable {
         return elf.contents(of: segment).prefix(Int(header.filesSize))
     }
 
+    /// The addresses of the segments of the Linux program in it, its thunks among them; nil if it
+    /// holds none.
+    var programSegments: Set<UInt64>? {
+        let span = elf.bytes.span.bytes
+        for segment in segments where segment.isWritable {
+            let start = Int(segment.offset)
+            let room = Int(segment.fileSize) - ProgramTable.size
+            for offset in stride(from: 0, through: room, by: 8) {
+                let size = ProgramTable.size
+                let octets = span.extracting((start + offset)..<(start + offset + size))
+                if let table = ProgramTable(octets) {
+                    return Set((0..<table.count).map { table.segment(at: $0).address })
+                }
+            }
+        }
+        return nil
+    }
+
+    /// Whether the program in it is this one: the same octets in the same segments.
+    func holds(_ rewritten: RewrittenProgram) -> Bool {
+        guard let addresses = programSegments else { return false }
+        let held = segments.filter { addresses.contains($0.address) }
+        let program = rewritten.program
+        return held.count == program.segments.count + 1
+            && zip(held, program.segments).allSatisfy { held, segment in
+                let end = held.fileSize
+                return end >= segment.fileSize
+                    && elf.contents(of: held).suffix(Int(segment.fileSize))
+                        == rewritten.bytes[
+                            Int(segment.offset)..<Int(segment.offset + segment.fileSize)]
+            }
+    }
+
+    /// Where the Linux program in it is expected as it was before it was rewritten.
+    public var programPath: FilePath { FilePath(path.string + ".program") }
+
     /// Whether the guest hears `ConsoleControl.stop`; without, it can only be stopped from outside.
     public var listensForStop: Bool { header.flags & ImageHeader.listensForStop != 0 }
 

@@ -10,7 +10,6 @@ import SystemPackage
 public enum ImageWriter {
     /// The end of the addresses that an image may use: its code and data are linked for 2 GiB.
     static let highEnd: UInt64 = 0x8000_0000
-    static let pageSize: UInt64 = 4096
     /// The guest's image header, as its assembly names it.
     static let headerSymbol = "swiftlet_image_header"
     /// Linked where somebody listens for the host's request to stop.
@@ -18,9 +17,25 @@ public enum ImageWriter {
     /// File offsets of segments are multiples of this; monitors copy, so pages are not needed.
     static let fileAlignment = 16
 
-    /// The image of the linked ELF `linked` with `files` in it. `name` names the ELF in errors.
+    /// A segment of the image, and what stands in the file of it.
+    struct Part {
+        var segment: ELFSegment
+        var contents: ArraySlice<UInt8>
+    }
+
+    /// Octets that take the place of others at a virtual address.
+    struct Patch {
+        var address: UInt64
+        var octets: [UInt8]
+    }
+
+    /// Makes an error of a reason why there can be no image.
+    typealias Reject = (String) -> ToolError
+
+    /// The image of the linked ELF `linked` with `files` in it, and with `program` if it is the
+    /// library OS for Linux programs. `name` names the ELF in errors.
     public static func write(
-        linked: [UInt8], files: [PackedFile], name: String
+        linked: [UInt8], files: [PackedFile], program: RewrittenProgram? = nil, name: String
     ) throws(ToolError) -> [UInt8] {
         let elf: ELFFile
         do {
@@ -31,6 +46,55 @@ public enum ImageWriter {
         func reject(_ reason: String) -> ToolError {
             ToolError("cannot make an image of '\(name)': \(reason)")
         }
+        let loads = try guestSegments(elf, reject)
+        let symbols = elf.symbols()
+        guard let headerAddress = symbols.first(where: { $0.name == headerSymbol })?.address else {
+            throw reject("it has no symbol \(headerSymbol)")
+        }
+
+        var parts = loads.map { Part(segment: $0, contents: elf.contents(of: $0)) }
+        var patches: [Patch] = []
+        var end = LinuxProgram.pageEnd(loads[loads.count - 1].end)
+        if let program {
+            let placed = try PlacedProgram(program, above: end, symbols: symbols, reject)
+            parts += placed.parts
+            patches.append(placed.table)
+            end = placed.end
+        }
+        var header = ImageHeader()
+        if symbols.contains(where: { $0.name == stopSymbol }) {
+            header.flags |= ImageHeader.listensForStop
+        }
+        if !files.isEmpty {
+            let archive = FileArchive.write(files)
+            header.filesAddress = end
+            header.filesSize = UInt64(archive.count)
+            parts.append(
+                Part(
+                    segment: ELFSegment(
+                        type: ELFSegment.load, flags: 4, offset: 0, address: end,
+                        physicalAddress: 0, fileSize: header.filesSize,
+                        memorySize: header.filesSize, alignment: 0), contents: archive[...]))
+            end += LinuxProgram.pageEnd(header.filesSize)
+            guard end <= highEnd else { throw reject("its files do not fit the address space") }
+        }
+        header.imageEnd = end
+        header.physicalBase = loads[0].address
+        let image = try assemble(
+            elf, parts: parts, patches: patches, header: header, headerAddress: headerAddress,
+            reject)
+        // Tables may contradict each other: a note, say, that lies elsewhere in the file than in
+        // memory. What cannot be read again would not boot.
+        guard (try? Image(FilePath(name), contents: image)) != nil else {
+            throw reject("its tables contradict each other")
+        }
+        return image
+    }
+
+    /// The loaded segments of a linked guest, checked, in the order of their addresses: at least one.
+    private static func guestSegments(
+        _ elf: ELFFile, _ reject: Reject
+    ) throws(ToolError) -> [ELFSegment] {
         guard elf.type == ELFFile.executableType, elf.machine == ELFFile.amd64 else {
             throw reject("it is no static x86-64 executable")
         }
@@ -49,74 +113,42 @@ public enum ImageWriter {
                 throw reject("segments \(index - 1) and \(index) overlap")
             }
         }
-        guard let first = loads.first, let last = loads.last, first.address >= Placement.lowDistance
-        else {
+        guard let first = loads.first, first.address >= Placement.lowDistance else {
             throw reject("it has no loadable segments at Swiftlet's addresses")
         }
-        let symbols = elf.symbols()
-        guard let headerAddress = symbols.first(where: { $0.name == headerSymbol })?.address else {
-            throw reject("it has no symbol \(headerSymbol)")
-        }
-
-        var header = ImageHeader()
-        if symbols.contains(where: { $0.name == stopSymbol }) {
-            header.flags |= ImageHeader.listensForStop
-        }
-        var end = (last.end + pageSize - 1) / pageSize * pageSize
-        let archive = files.isEmpty ? [] : FileArchive.write(files)
-        if !archive.isEmpty {
-            header.filesAddress = end
-            header.filesSize = UInt64(archive.count)
-            end += (UInt64(archive.count) + pageSize - 1) / pageSize * pageSize
-            guard end <= highEnd else { throw reject("its files do not fit the address space") }
-        }
-        header.imageEnd = end
-        header.physicalBase = first.address
-        let image = try assemble(
-            elf, loads: loads, archive: archive, header: header, headerAddress: headerAddress,
-            reject)
-        // Tables may contradict each other: a note, say, that lies elsewhere in the file than in
-        // memory. What cannot be read again would not boot.
-        guard (try? Image(FilePath(name), contents: image)) != nil else {
-            throw reject("its tables contradict each other")
-        }
-        return image
+        return loads
     }
 
     private static func assemble(
-        _ elf: ELFFile, loads: [ELFSegment], archive: [UInt8], header: ImageHeader,
-        headerAddress: UInt64, _ reject: (String) -> ToolError
+        _ elf: ELFFile, parts: [Part], patches: [Patch], header: ImageHeader,
+        headerAddress: UInt64, _ reject: Reject
     ) throws(ToolError) -> [UInt8] {
-        var segments = loads
-        if !archive.isEmpty {
-            segments.append(
-                ELFSegment(
-                    type: ELFSegment.load, flags: 4, offset: 0, address: header.filesAddress,
-                    physicalAddress: 0, fileSize: header.filesSize, memorySize: header.filesSize,
-                    alignment: 0))
-        }
+        var segments = parts.map(\.segment)
         let noteSegments = elf.segments.filter { $0.type == ELFSegment.note }
         let tableSize = (segments.count + noteSegments.count) * ELFSegment.size
 
         var body: [UInt8] = []
         let bodyStart = ELFFile.headerSize + tableSize
-        for index in segments.indices {
+        for (index, part) in parts.enumerated() {
             while (bodyStart + body.count) % fileAlignment != 0 { body.append(0) }
-            let contents = index < loads.count ? elf.contents(of: loads[index]) : archive[...]
             segments[index].offset = UInt64(bodyStart + body.count)
             segments[index].physicalAddress = segments[index].address
             segments[index].alignment = UInt64(fileAlignment)
-            body += contents
+            body += part.contents
+        }
+        /// Where `size` octets of writable data at `address` lie in `body`.
+        func place(_ address: UInt64, _ size: Int) -> Int? {
+            guard
+                let place = segments.first(where: {
+                    $0.isWritable && address >= $0.address && $0.fileSize >= UInt64(size)
+                        && address - $0.address <= $0.fileSize - UInt64(size)
+                })
+            else { return nil }
+            return Int(place.offset + address - place.address) - bodyStart
         }
 
-        guard
-            let place = segments.first(where: {
-                $0.isWritable && headerAddress >= $0.address
-                    && $0.fileSize >= UInt64(ImageHeader.size)
-                    && headerAddress - $0.address <= $0.fileSize - UInt64(ImageHeader.size)
-            })
+        guard let at = place(headerAddress, ImageHeader.size)
         else { throw reject("its header does not lie in initialised, writable data") }
-        let at = Int(place.offset + headerAddress - place.address) - bodyStart
         guard let found = ImageHeader(body.span.bytes, at: at) else {
             throw reject("its symbol \(headerSymbol) marks no header")
         }
@@ -127,6 +159,12 @@ public enum ImageWriter {
         var patched = header
         patched.flags |= found.flags
         body.replaceSubrange(at..<(at + ImageHeader.size), with: patched.octets)
+        for patch in patches {
+            guard let at = place(patch.address, patch.octets.count) else {
+                throw reject("its program table does not lie in initialised, writable data")
+            }
+            body.replaceSubrange(at..<(at + patch.octets.count), with: patch.octets)
+        }
 
         for note in noteSegments {
             guard

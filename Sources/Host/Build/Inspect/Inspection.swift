@@ -36,6 +36,8 @@ public struct Inspection: Encodable, Sendable {
     public var segments: [Segment]
     public var files: Int
     public var filesSize: UInt64
+    /// The Linux program in it; nil if there is none, or its own file does not lie beside the image.
+    public var program: ProgramInspection?
     /// By section; empty without the debug file.
     public var sections: [String: UInt64] = [:]
     /// By module, the largest first; empty without the debug file.
@@ -44,6 +46,8 @@ public struct Inspection: Encodable, Sendable {
     /// file.
     public var devices: [String] = []
     public var protocols: [String] = []
+    /// Why `program` is missing though the image holds one; nil if it is not.
+    public var programNote: String?
     /// Why modules and the rest are missing; nil if they are not.
     public var note: String?
 
@@ -57,10 +61,13 @@ public struct Inspection: Encodable, Sendable {
         segments = image.segments.map { segment in
             let isFiles =
                 segment.address == image.header.filesAddress && image.header.filesSize > 0
+            let isProgram = image.programSegments?.contains(segment.address) ?? false
             let contents =
                 isFiles
                 ? "files"
-                : segment.isExecutable ? "code" : segment.isWritable ? "data" : "read-only data"
+                : isProgram
+                    ? "program"
+                    : segment.isExecutable ? "code" : segment.isWritable ? "data" : "read-only data"
             return Segment(
                 address: segment.address, physicalAddress: segment.physicalAddress,
                 size: segment.memorySize, fileSize: segment.fileSize,
@@ -68,6 +75,11 @@ public struct Inspection: Encodable, Sendable {
         }
         filesSize = image.header.filesSize
         files = Self.fileCount(image)
+        do throws(ToolError) {
+            program = try ProgramInspection.program(in: image)
+        } catch {
+            programNote = "the program's system calls are not known: \(error.message)"
+        }
         guard let contents = try? FileSystem.read(image.debugPath),
             let debug = try? ELFFile(contents)
         else {
@@ -152,15 +164,20 @@ public struct Inspection: Encodable, Sendable {
         }
         if !devices.isEmpty { lines += ["", "devices: " + devices.joined(separator: ", ")] }
         if !protocols.isEmpty { lines += ["protocols: " + protocols.joined(separator: ", ")] }
+        if let program { lines += ["", program.text] }
+        if let programNote { lines += ["", programNote] }
         if let note { lines += ["", note] }
         return lines.joined(separator: "\n")
     }
 
     /// The image as JSON, keys sorted.
-    public var json: String {
+    public var json: String { Self.json(self) }
+
+    /// A description as JSON, keys sorted.
+    static func json(_ value: some Encodable) -> String {
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
-        guard let data = try? encoder.encode(self) else { return "{}" }
+        guard let data = try? encoder.encode(value) else { return "{}" }
         return String(decoding: data, as: UTF8.self)
     }
 

@@ -1,12 +1,13 @@
 // Builds a package's executable for the guest, by SwiftPM, and makes an image of it.
 
+import SwiftletBootProtocol
 import SystemPackage
 
 /// What to build, and how.
 public struct BuildRequest: Sendable {
     /// The package's folder.
     public var package: FilePath
-    /// The executable product; nil: the only one that uses Swiftlet.
+    /// The executable product; nil: the only one that uses Swiftlet, or the only one.
     public var product: String?
     /// Where the image goes; nil: `.build/swiftlet/images/PRODUCT` in the package.
     public var output: FilePath?
@@ -30,6 +31,8 @@ public struct BuiltImage: Sendable {
     public var size: Int
     /// Files packed into it.
     public var fileCount: Int
+    /// System calls of a Linux program that are still instructions; nil for a guest of its own.
+    public var unrewrittenSites: Int?
 }
 
 /// Makes images of packages.
@@ -83,53 +86,96 @@ public struct PackageBuilder: Sendable {
         let files = try FilesFolder.choose(request.files, package: package)
         let description = try await PackageDescription.load(
             package, environment: Self.environment)
-        let product = try description.executable(named: request.product, in: package)
+        let executable = try description.executable(named: request.product, in: package)
+        let product = executable.name
+        let output = request.output ?? Self.scratch(package).appending("images/\(product)")
+        let packed = try (files.map { folder throws(ToolError) in try FilesFolder.load(folder) })
 
         progress("building \(product)")
-        let linked = try await compile(package, product: product, verbose: request.verbose)
-        let packed = try files.map { folder throws(ToolError) in
-            try FilesFolder.load(folder)
+        guard executable.usesSwiftlet else {
+            let path = try await compileForLinux(
+                package, product: product, verbose: request.verbose)
+            return try await build(
+                LinuxProgram(path), files: packed ?? [], output: output, verbose: request.verbose,
+                progress: progress)
         }
+        let linked = try await compile(
+            package, product: product, scratch: Self.scratch(package), verbose: request.verbose)
         progress("writing the image")
-        let output = request.output ?? Self.scratch(package).appending("images/\(product)")
         let contents = try FileSystem.read(linked)
+        return try write(
+            linked: contents, files: packed ?? [], program: nil, name: linked.string,
+            product: product, to: output)
+    }
+
+    /// Makes an image of a linked guest, and writes it with what lies beside it.
+    func write(
+        linked: [UInt8], files: [PackedFile], program: RewrittenProgram?, name: String,
+        product: String, to output: FilePath
+    ) throws(ToolError) -> BuiltImage {
         let image = try ImageWriter.write(
-            linked: contents, files: packed ?? [], name: linked.string)
+            linked: linked, files: files, program: program, name: name)
         if let folder = output.parent { try FileSystem.makeFolder(folder) }
         let debug = FilePath(output.string + ".debug")
-        try FileSystem.write(contents, to: debug)
+        try FileSystem.write(linked, to: debug)
+        if let program {
+            try FileSystem.write(
+                program.program.elf.bytes, to: FilePath(output.string + ".program"),
+                executable: true)
+        }
         try FileSystem.write(image, to: output, executable: false)
         return BuiltImage(
             image: output, debug: debug, product: product, size: image.count,
-            fileCount: packed?.count ?? 0)
+            fileCount: files.count, unrewrittenSites: program?.unrewrittenCount)
+    }
+
+    /// Builds a guest; where its linked ELF lies.
+    func compile(
+        _ package: FilePath, product: String, scratch: FilePath, verbose: Bool
+    ) async throws(ToolError) -> FilePath {
+        try await compile(
+            package, product: product, verbose: verbose, environment: Self.environment,
+            options: [
+                "--swift-sdks-path", sdk.path.string, "--swift-sdk", SDKBundle.name,
+                "--scratch-path", scratch.string,
+                // SwiftPM's cached plan does not notice new files in packages used by path, which
+                // Swiftlet itself is.
+                "--disable-build-manifest-caching",
+            ])
+        return scratch.appending("\(Toolchain.guestTriple)/release/\(product)")
+    }
+
+    /// Builds an ordinary static executable for Linux; where it lies.
+    private func compileForLinux(
+        _ package: FilePath, product: String, verbose: Bool
+    ) async throws(ToolError) -> FilePath {
+        let scratch = Self.scratch(package).appending("linux")
+        try await compile(
+            package, product: product, verbose: verbose, environment: [:],
+            options: ["-Xswiftc", "-static-executable", "--scratch-path", scratch.string])
+        return scratch.appending("release/\(product)")
     }
 
     private func compile(
-        _ package: FilePath, product: String, verbose: Bool
-    ) async throws(ToolError) -> FilePath {
-        let scratch = Self.scratch(package)
-        let arguments = [
-            "build", "--package-path", package.string, "-c", "release", "--swift-sdks-path",
-            sdk.path.string, "--swift-sdk", SDKBundle.name, "--scratch-path", scratch.string,
-            "--product", product,
-            // SwiftPM's cached plan does not notice new files in packages used by path, which
-            // Swiftlet itself is.
-            "--disable-build-manifest-caching",
-        ]
+        _ package: FilePath, product: String, verbose: Bool, environment: [String: String],
+        options: [String]
+    ) async throws(ToolError) {
+        let arguments =
+            ["build", "--package-path", package.string, "-c", "release", "--product", product]
+            + options
         if verbose {
             let code = try await ProcessRunner.passThrough(
-                "swift", arguments + ["-v"], environment: Self.environment)
+                "swift", arguments + ["-v"], environment: environment)
             guard code == 0 else { throw doesNotBuild(product, package, code) }
         } else {
             let outcome = try await ProcessRunner.collect(
-                "swift", arguments, environment: Self.environment)
+                "swift", arguments, environment: environment)
             guard outcome.succeeded else {
                 throw doesNotBuild(
                     product, package, outcome.exitCode,
                     output: Self.diagnostics(outcome.output + outcome.errorOutput))
             }
         }
-        return scratch.appending("\(Toolchain.guestTriple)/release/\(product)")
     }
 
     private func doesNotBuild(

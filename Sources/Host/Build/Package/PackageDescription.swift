@@ -74,8 +74,16 @@ struct PackageDescription: Decodable {
             hint: "Give the path of a package, or make one with `swiftlet new NAME`.")
     }
 
-    /// The executable to make an image of: the one named, or the only one that uses Swiftlet.
-    func executable(named wanted: String?, in folder: FilePath) throws(ToolError) -> String {
+    /// An executable to make an image of.
+    struct Executable: Equatable {
+        var name: String
+        /// Whether it is a guest of its own; else it is an ordinary program for Linux.
+        var usesSwiftlet: Bool
+    }
+
+    /// The executable to make an image of: the one named, or the only one that uses Swiftlet, or the
+    /// only one at all.
+    func executable(named wanted: String?, in folder: FilePath) throws(ToolError) -> Executable {
         let executables = products.filter(\.isExecutable)
         let names = executables.map(\.name).sorted().joined(separator: ", ")
         if let wanted {
@@ -85,29 +93,22 @@ struct PackageDescription: Decodable {
                     hint: names.isEmpty ? "It has none at all." : "It has: \(names).",
                     exitCode: ExitCode.usage)
             }
-            guard usesSwiftlet(product) else { throw withoutSwiftlet(wanted, folder) }
-            return wanted
+            return Executable(name: wanted, usesSwiftlet: usesSwiftlet(product))
         }
-        guard let first = executables.first else {
+        guard !executables.isEmpty else {
             throw ToolError(
                 "package '\(name)' in '\(folder)' has no executable",
                 hint: "Add an .executableTarget that depends on the product Swiftlet.")
         }
-        let candidates = executables.filter(usesSwiftlet)
-        guard let candidate = candidates.first else { throw withoutSwiftlet(first.name, folder) }
+        let guests = executables.filter(usesSwiftlet)
+        let candidates = guests.isEmpty ? executables : guests
         guard candidates.count == 1 else {
             let names = candidates.map(\.name).sorted().joined(separator: ", ")
             throw ToolError(
                 "package '\(name)' has several executables: \(names)",
                 hint: "Choose one with --product NAME.", exitCode: ExitCode.usage)
         }
-        return candidate.name
-    }
-
-    private func withoutSwiftlet(_ product: String, _ folder: FilePath) -> ToolError {
-        ToolError(
-            "executable '\(product)' in '\(folder)' does not use Swiftlet",
-            hint: "Let its target depend on .product(name: \"Swiftlet\", package: \"Swiftlet\").")
+        return Executable(name: candidates[0].name, usesSwiftlet: !guests.isEmpty)
     }
 
     /// Whether a target of `product`, or one that it depends on, depends on product Swiftlet.

@@ -1,0 +1,334 @@
+// Between a Linux program and the library OS: system calls, exceptions, the timer, and the way back.
+//
+// The program runs where the library OS runs, in the same address space and ring. What separates
+// them is the address of the instruction: the library OS's code is never interrupted for another
+// thread, and a fault there is reported as one. The program's stack is not touched: it may have a
+// red zone, and Go's are small.
+
+#include "linux.h"
+
+#if defined(SWIFTLET_GUEST)
+
+    .set NUMBER_GETPID, 39
+    .set NUMBER_GETTID, 186
+
+// Where thunks jump to: rax is the number, rdi, rsi, rdx, r10, r8, r9 are the arguments, rcx is where
+// to go on; rcx and r11 are clobbered. Asking for the two numbers needs no stack.
+    .section .text.swiftlet_linux_entry, "ax", @progbits
+    .globl swiftlet_linux_entry
+    .type swiftlet_linux_entry, @function
+    .balign 16
+swiftlet_linux_entry:
+    cmpl $NUMBER_GETPID, %eax
+    je .Lgetpid
+    cmpl $NUMBER_GETTID, %eax
+    je .Lgettid
+    testb $1, swiftlet_linux_is_privileged(%rip)
+    je .Lcall
+    cli                                  // the loop relies on it; in ring 3 there are no interrupts
+.Lcall:
+    movq swiftlet_linux_current(%rip), %r11
+    movq %rax, LINUX_RAX(%r11)
+    movq %rcx, LINUX_RIP(%r11)
+    movq %rsp, LINUX_RSP(%r11)
+    movq $0x202, LINUX_RFLAGS(%r11)
+    movq %rbx, LINUX_RBX(%r11)
+    movq %rdx, LINUX_RDX(%r11)
+    movq %rsi, LINUX_RSI(%r11)
+    movq %rdi, LINUX_RDI(%r11)
+    movq %rbp, LINUX_RBP(%r11)
+    movq %r8, LINUX_R8(%r11)
+    movq %r9, LINUX_R9(%r11)
+    movq %r10, LINUX_R10(%r11)
+    movq %r12, LINUX_R12(%r11)
+    movq %r13, LINUX_R13(%r11)
+    movq %r14, LINUX_R14(%r11)
+    movq %r15, LINUX_R15(%r11)
+    fxsave64 LINUX_FLOATING_POINT(%r11)  // the instruction would keep the vector registers, too
+    movq swiftlet_linux_stack(%rip), %rsp
+    movq %r11, %rdi
+    xorl %ebp, %ebp                      // end of the frame chain
+    cld
+    callq swiftlet_linux_call
+    testl %eax, %eax
+    jne .Lleave
+    // Straight back: of what a call may change only rcx and r11 do.
+    movq swiftlet_linux_current(%rip), %r11
+    fxrstor64 LINUX_FLOATING_POINT(%r11)
+    movq LINUX_RAX(%r11), %rax
+    movq LINUX_RBX(%r11), %rbx
+    movq LINUX_RDX(%r11), %rdx
+    movq LINUX_RSI(%r11), %rsi
+    movq LINUX_RDI(%r11), %rdi
+    movq LINUX_RBP(%r11), %rbp
+    movq LINUX_R8(%r11), %r8
+    movq LINUX_R9(%r11), %r9
+    movq LINUX_R10(%r11), %r10
+    movq LINUX_R12(%r11), %r12
+    movq LINUX_R13(%r11), %r13
+    movq LINUX_R14(%r11), %r14
+    movq LINUX_R15(%r11), %r15
+    movq LINUX_RIP(%r11), %rcx
+    movq LINUX_RSP(%r11), %rsp
+    testb $1, swiftlet_linux_is_privileged(%rip)
+    je 1f
+    sti                                  // takes effect after the jump: no moment in between
+1:  jmpq *%rcx
+
+.Lgetpid:
+    movl swiftlet_linux_process_id(%rip), %eax
+    jmpq *%rcx
+.Lgettid:
+    movq swiftlet_linux_current(%rip), %r11
+    movl LINUX_THREAD_ID(%r11), %eax
+    jmpq *%rcx
+
+// Where the instruction itself enters in ring 0 (LSTAR), with interrupts disabled: a site that was
+// not rewritten.
+    .globl swiftlet_linux_instruction
+    .type swiftlet_linux_instruction, @function
+    .balign 16
+swiftlet_linux_instruction:
+    cmpl $NUMBER_GETPID, %eax
+    je 2f
+    cmpl $NUMBER_GETTID, %eax
+    jne .Lcall
+    movq swiftlet_linux_current(%rip), %r11
+    movl LINUX_THREAD_ID(%r11), %eax
+    sti
+    jmpq *%rcx
+2:  movl swiftlet_linux_process_id(%rip), %eax
+    sti
+    jmpq *%rcx
+
+// Back to whoever called swiftlet_linux_resume; eax says why.
+.Lleave:
+    movq swiftlet_linux_stack(%rip), %rsp
+    addq $8, %rsp
+    popq %r15
+    popq %r14
+    popq %r13
+    popq %r12
+    popq %rbx
+    popq %rbp
+    retq
+
+// uint32_t swiftlet_linux_resume(struct swiftlet_linux_frame *frame)
+    .globl swiftlet_linux_resume
+    .type swiftlet_linux_resume, @function
+    .balign 16
+swiftlet_linux_resume:
+    pushq %rbp
+    pushq %rbx
+    pushq %r12
+    pushq %r13
+    pushq %r14
+    pushq %r15
+    subq $8, %rsp
+    movq %rsp, swiftlet_linux_stack(%rip)
+    movq %rdi, swiftlet_linux_current(%rip)
+// All registers, as after an interrupt.
+.Lresume:
+    movq swiftlet_linux_current(%rip), %r11
+    fxrstor64 LINUX_FLOATING_POINT(%r11)
+    movl %ss, %eax
+    pushq %rax
+    pushq LINUX_RSP(%r11)
+    pushq LINUX_RFLAGS(%r11)
+    movl %cs, %eax
+    pushq %rax
+    pushq LINUX_RIP(%r11)
+    movq LINUX_RAX(%r11), %rax
+    movq LINUX_RBX(%r11), %rbx
+    movq LINUX_RCX(%r11), %rcx
+    movq LINUX_RDX(%r11), %rdx
+    movq LINUX_RSI(%r11), %rsi
+    movq LINUX_RDI(%r11), %rdi
+    movq LINUX_RBP(%r11), %rbp
+    movq LINUX_R8(%r11), %r8
+    movq LINUX_R9(%r11), %r9
+    movq LINUX_R10(%r11), %r10
+    movq LINUX_R12(%r11), %r12
+    movq LINUX_R13(%r11), %r13
+    movq LINUX_R14(%r11), %r14
+    movq LINUX_R15(%r11), %r15
+    movq LINUX_R11(%r11), %r11
+    iretq
+
+// Saves into the frame in %rax what neither the processor nor the stubs have saved.
+.macro SAVE_REST
+    movq %rbx, LINUX_RBX(%rax)
+    movq %rsi, LINUX_RSI(%rax)
+    movq %rdi, LINUX_RDI(%rax)
+    movq %rbp, LINUX_RBP(%rax)
+    movq %r8, LINUX_R8(%rax)
+    movq %r9, LINUX_R9(%rax)
+    movq %r10, LINUX_R10(%rax)
+    movq %r11, LINUX_R11(%rax)
+    movq %r12, LINUX_R12(%rax)
+    movq %r13, LINUX_R13(%rax)
+    movq %r14, LINUX_R14(%rax)
+    movq %r15, LINUX_R15(%rax)
+    fxsave64 LINUX_FLOATING_POINT(%rax)
+.endm
+
+// Jumps to `label` if the address in %rax is the library OS's.
+.macro IF_OURS label
+    cmpq $swiftlet_text_start, %rax
+    jb 9f
+    cmpq $swiftlet_rodata_start, %rax
+    jb \label
+9:
+.endm
+
+// Interrupts: in the idle loop they end `hlt`; in the program they end the thread's turn.
+    .globl swiftlet_linux_interrupt_x2apic
+    .balign 16
+swiftlet_linux_interrupt_x2apic:
+    pushq %rax
+    pushq %rcx
+    pushq %rdx
+    xorl %eax, %eax
+    xorl %edx, %edx
+    movl $0x80b, %ecx                    // IA32_X2APIC_EOI
+    wrmsr
+    jmp .Linterrupted
+    .globl swiftlet_linux_interrupt_xapic
+    .balign 16
+swiftlet_linux_interrupt_xapic:
+    pushq %rax
+    pushq %rcx
+    pushq %rdx
+    movq swiftlet_xapic_end_of_interrupt(%rip), %rax
+    movl $0, (%rax)
+.Linterrupted:
+    movq 24(%rsp), %rax
+    IF_OURS 3f
+    movq swiftlet_linux_current(%rip), %rax
+    popq LINUX_RDX(%rax)
+    popq LINUX_RCX(%rax)
+    popq LINUX_RAX(%rax)
+    popq LINUX_RIP(%rax)
+    addq $8, %rsp
+    popq LINUX_RFLAGS(%rax)
+    popq LINUX_RSP(%rax)
+    SAVE_REST
+    cld
+    movl $LINUX_LEFT_BY_TIMER, %eax
+    jmp .Lleave
+3:  popq %rdx
+    popq %rcx
+    popq %rax
+    iretq
+
+// Exceptions, 16 octets each: of the program's, Swift makes a signal, or memory that was only
+// promised; of the library OS's, the same memory, or the report.
+.macro LINUX_EXCEPTION vector, has_error_code
+    .balign 16
+.if \has_error_code == 0
+    pushq $0
+.endif
+    pushq $\vector
+    jmp .Lexception
+.endm
+    .balign 16
+    .globl swiftlet_linux_exceptions
+swiftlet_linux_exceptions:
+.irp vector, 0,1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17,18,19
+.if \vector == 8 || \vector == 10 || \vector == 11 || \vector == 12 || \vector == 13 || \vector == 14 || \vector == 17
+    LINUX_EXCEPTION \vector, 1
+.else
+    LINUX_EXCEPTION \vector, 0
+.endif
+.endr
+
+    .balign 16
+.Lexception:
+    pushq %rax
+    movq 24(%rsp), %rax
+    IF_OURS .Lown_fault
+    movq swiftlet_linux_current(%rip), %rax
+    testq %rax, %rax
+    je .Lreport
+    popq LINUX_RAX(%rax)
+    popq LINUX_VECTOR(%rax)
+    popq LINUX_ERROR(%rax)
+    popq LINUX_RIP(%rax)
+    addq $8, %rsp
+    popq LINUX_RFLAGS(%rax)
+    popq LINUX_RSP(%rax)
+    movq %rcx, LINUX_RCX(%rax)
+    movq %rdx, LINUX_RDX(%rax)
+    SAVE_REST
+    movq %cr2, %rcx
+    movq %rcx, LINUX_ADDRESS(%rax)
+    movq swiftlet_linux_stack(%rip), %rsp
+    movq %rax, %rdi
+    xorl %ebp, %ebp
+    cld
+    callq swiftlet_linux_exception
+    testl %eax, %eax
+    je .Lresume
+    jmp .Lleave
+
+.Lown_fault:
+    cmpq $14, 8(%rsp)
+    jne .Lreport
+    pushq %rcx
+    pushq %rdx
+    pushq %rsi
+    pushq %rdi
+    pushq %r8
+    pushq %r9
+    pushq %r10
+    pushq %r11
+    pushq %rbp
+    movq %rsp, %rbp
+    subq $512, %rsp
+    andq $-16, %rsp
+    fxsave64 (%rsp)
+    movq %cr2, %rdi
+    movq 88(%rbp), %rsi                  // the error code
+    cld
+    callq swiftlet_linux_own_fault
+    fxrstor64 (%rsp)
+    movq %rbp, %rsp
+    popq %rbp
+    popq %r11
+    popq %r10
+    popq %r9
+    popq %r8
+    popq %rdi
+    popq %rsi
+    popq %rdx
+    popq %rcx
+    testl %eax, %eax
+    je .Lreport
+    popq %rax
+    addq $16, %rsp
+    iretq
+.Lreport:
+    popq %rax
+    jmp swiftlet_exception
+
+    .section .bss.swiftlet_linux, "aw", @nobits
+    .balign 8
+swiftlet_linux_current: .skip 8
+swiftlet_linux_stack: .skip 8
+    .globl swiftlet_linux_process_id
+swiftlet_linux_process_id: .skip 8
+    .globl swiftlet_linux_is_privileged
+swiftlet_linux_is_privileged: .skip 1
+
+// What the builder says of the program (BootProtocol/ProgramTable.swift).
+    .section .data.swiftlet_linux_program, "aw", @progbits
+    .balign 8
+    .globl swiftlet_linux_program
+swiftlet_linux_program:
+    .ascii "SWLINUX1"
+    .long 1
+    .zero 692
+
+#endif
+
+    .section .note.GNU-stack, "", @progbits

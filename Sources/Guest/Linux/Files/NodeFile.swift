@@ -1,0 +1,176 @@
+// Open files of the tree: regular ones, devices, folders.
+
+import SwiftletMachine
+import SwiftletMemory
+
+#if hasFeature(Embedded)
+    /// An open file, folder or device of the tree.
+    final class NodeFile: OpenFile {
+        private let own: Node
+        override var node: Node? { own }
+        override var asNode: NodeFile? { self }
+        private var offset: UInt64 = 0
+        /// Of a generated file.
+        private var made: [UInt8] = []
+
+        init(_ node: Node, flags: UInt32) {
+            own = node
+            super.init(flags: flags)
+            if case .generated(let make) = node.kind { made = make() }
+        }
+
+        override func read(to address: UInt64, _ count: Int) throws(Errno) -> Int {
+            let done = try read(at: offset, to: address, count)
+            offset += UInt64(done)
+            return done
+        }
+
+        override func read(
+            at offset: UInt64, to address: UInt64, _ count: Int
+        ) throws(Errno) -> Int {
+            switch own.kind {
+            case .directory: throw .isDirectory
+            case .null, .console, .link: return 0
+            case .zero:
+                try UserMemory.clear(address, count)
+                return count
+            case .random:
+                let octets = randomOctets(min(count, 65536))
+                try UserMemory.copy(octets, to: address)
+                return octets.count
+            case .generated:
+                let octets = made
+                return try Self.copy(octets.span.bytes, offset, address, count)
+            case .regular:
+                if let packed = own.packed {
+                    return try Self.copy(
+                        ImageContents.archive.extracting(packed), offset, address, count)
+                }
+                let octets = own.contents
+                return try Self.copy(octets.span.bytes, offset, address, count)
+            }
+        }
+
+        private static func copy(
+            _ bytes: RawSpan, _ offset: UInt64, _ address: UInt64, _ count: Int
+        ) throws(Errno) -> Int {
+            guard offset < UInt64(bytes.byteCount) else { return 0 }
+            try UserMemory.checkWritable(address, count)
+            let start = Int(offset)
+            let done = min(count, bytes.byteCount - start)
+            try UserMemory.copy(bytes.extracting(start..<(start + done)), to: address)
+            return done
+        }
+
+        override func write(from address: UInt64, _ count: Int) throws(Errno) -> Int {
+            if flags & OpenFlags.append != 0 { offset = own.size }
+            let done = try write(at: offset, from: address, count)
+            offset += UInt64(done)
+            return done
+        }
+
+        override func write(
+            at offset: UInt64, from address: UInt64, _ count: Int
+        ) throws(Errno) -> Int {
+            switch own.kind {
+            case .null, .zero, .random: return count
+            case .console:
+                try UserMemory.withBytes(address, count) { (bytes) throws(Errno) in
+                    writeToConsole(bytes)
+                }
+                return count
+            case .regular:
+                let octets = try UserMemory.array(address, count)
+                let (end, overflow) = offset.addingReportingOverflow(UInt64(count))
+                guard !overflow else { throw .tooLarge }
+                try resize(atLeast: end)
+                let start = Int(offset)
+                own.contents.replaceSubrange(start..<(start + count), with: octets)
+                own.modified = Clock.wallTime
+                return count
+            default: throw .invalid
+            }
+        }
+
+        private func resize(atLeast size: UInt64) throws(Errno) {
+            guard size > UInt64(own.contents.count) else { return }
+            try truncate(size)
+        }
+
+        override func truncate(_ size: UInt64) throws(Errno) {
+            guard case .regular = own.kind, own.packed == nil else { throw .invalid }
+            let count = own.contents.count
+            // Half of what is free at most, as tmpfs has it.
+            guard size < UInt64(count) + UInt64(PageFrames.freeCount) * 2048 else {
+                throw .noSpace
+            }
+            if size < UInt64(count) {
+                own.contents.removeLast(count - Int(size))
+            } else {
+                own.contents += [UInt8](repeating: 0, count: Int(size) - count)
+            }
+            own.modified = Clock.wallTime
+        }
+
+        override func seek(_ distance: Int64, _ origin: Int32) throws(Errno) -> Int64 {
+            let base: Int64 =
+                switch origin {
+                case 0: 0
+                case 1: Int64(offset)
+                case 2: Int64(own.size)
+                default: throw .invalid
+                }
+            let (place, overflow) = base.addingReportingOverflow(distance)
+            guard !overflow, place >= 0 else { throw .invalid }
+            offset = UInt64(place)
+            return place
+        }
+
+        override func status() -> FileStatus { own.status }
+
+        /// getdents64(2).
+        func entries(to address: UInt64, _ count: Int) throws(Errno) -> Int64 {
+            guard own.isDirectory else { throw .notDirectory }
+            var done = 0
+            while true {
+                let index = Int(offset)
+                let name: [UInt8]
+                let node: Node
+                switch index {
+                case 0: (name, node) = ([0x2E], own)
+                case 1: (name, node) = ([0x2E, 0x2E], own.parent ?? own)
+                default:
+                    guard index - 2 < own.children.count else { return Int64(done) }
+                    (name, node) = own.children[index - 2]
+                }
+                // inode, offset, length, type, name, NUL; the whole a multiple of eight.
+                let size = (19 + name.count + 1 + 7) & ~7
+                guard done + size <= count else {
+                    if done == 0 { throw .invalid }
+                    return Int64(done)
+                }
+                var record: [UInt8] = []
+                record.append(octets: node.inode)
+                record.append(octets: UInt64(index + 1))
+                record.append(octets: UInt16(size))
+                record.append(UInt8(node.status.mode >> 12 & 15))
+                record += name
+                while record.count < size { record.append(0) }
+                try UserMemory.copy(record, to: address &+ UInt64(done))
+                done += size
+                offset += 1
+            }
+        }
+    }
+
+    extension [UInt8] {
+        /// A number, the lowest octet first.
+        mutating func append(octets value: some FixedWidthInteger) {
+            var rest = value
+            for _ in 0..<(MemoryLayout.size(ofValue: value)) {
+                append(UInt8(truncatingIfNeeded: rest))
+                rest >>= 8
+            }
+        }
+    }
+#endif

@@ -1,0 +1,295 @@
+// Sockets: socket(2), bind(2), listen(2), accept(2), connect(2), send(2), recv(2), sendmsg(2),
+// recvmsg(2), shutdown(2), getsockname(2), getsockopt(2), setsockopt(2), socketpair(2).
+
+import CSwiftletMachine
+import SwiftletNetwork
+
+#if hasFeature(Embedded)
+    extension Calls {
+        private enum Message {
+            static let peek: UInt64 = 0x2
+            static let dontWait: UInt64 = 0x40
+            static let truncated: UInt32 = 0x20
+            static let noSignal: UInt64 = 0x4000
+            /// Octets of struct msghdr.
+            static let size = 56
+        }
+
+        private static func socket(_ descriptor: UInt64) throws(Errno) -> SocketFile {
+            guard let socket = try Descriptors.file(descriptor).asSocket else {
+                throw .notSocket
+            }
+            return socket
+        }
+
+        /// Only IPv4 (AF_INET): C libraries and Go try it when IPv6 is not there.
+        static func socket(_ a: Arguments) throws(Errno) -> Int64 {
+            guard a.a == UInt64(ProgramAddress.family) else { throw .addressFamilyNotSupported }
+            let flags = UInt32(truncatingIfNeeded: a.b)
+            let kept = flags & OpenFlags.nonBlocking
+            let network = try ProgramNetwork.shared()
+            let socket: SocketFile
+            switch (flags & 0xF, a.c) {
+            case (1, 0), (1, 6): socket = StreamSocket(network: network, flags: kept)
+            case (2, 0), (2, 17): socket = DatagramSocket(network: network, flags: kept)
+            case (1...5, _): throw .protocolNotSupported
+            default: throw .invalid
+            }
+            return try Descriptors.add(
+                socket, closesOnExec: flags & OpenFlags.closeOnExec != 0)
+        }
+
+        static func bind(_ a: Arguments) throws(Errno) -> Int64 {
+            let socket = try socket(a.a)
+            try socket.bind(try ProgramAddress(at: a.b, a.c))
+            return 0
+        }
+
+        static func listen(_ a: Arguments) throws(Errno) -> Int64 {
+            try socket(a.a).listen(backlog: Int(Int32(truncatingIfNeeded: a.b)))
+            return 0
+        }
+
+        static func accept(
+            _ descriptor: UInt64, _ address: UInt64, _ size: UInt64, _ flags: UInt64,
+            _ thread: LinuxThread
+        ) throws(Errno) -> Int64 {
+            let known = UInt64(OpenFlags.nonBlocking | OpenFlags.closeOnExec)
+            guard flags & ~known == 0 else { throw .invalid }
+            let listener = try socket(descriptor)
+            var client: SocketFile?
+            _ = try listener.blocking(thread) { () throws(Errno) in
+                client = try listener.accept(flags: UInt32(flags))
+                return 0
+            }
+            guard let client else { throw .again }
+            do throws(Errno) {
+                try (client.peer ?? .none).store(at: address, sizeAt: size)
+                return try Descriptors.add(
+                    client, closesOnExec: flags & UInt64(OpenFlags.closeOnExec) != 0)
+            } catch {
+                client.close()
+                throw error
+            }
+        }
+
+        static func connect(_ a: Arguments, _ thread: LinuxThread) throws(Errno) -> Int64 {
+            let socket = try socket(a.a)
+            let address = try ProgramAddress(at: a.b, a.c)
+            do throws(Errno) {
+                _ = try socket.blocking(thread) { () throws(Errno) in
+                    try socket.connect(address)
+                    return 0
+                }
+            } catch {
+                guard error == .again else { throw error }
+                throw .inProgress
+            }
+            return 0
+        }
+
+        static func send(_ a: Arguments, _ thread: LinuxThread) throws(Errno) -> Int64 {
+            if let pair = try Descriptors.file(a.a).asPipe {
+                return try transfer(pair, a.d, thread) { () throws(Errno) in
+                    try pair.write(from: a.b, Int(min(a.c, 1 << 30)))
+                }
+            }
+            let socket = try socket(a.a)
+            if socket.type == 1, a.d & Message.dontWait == 0 {
+                // All of it is queued before a blocking send returns.
+                return try writeParts(
+                    socket, [(a.b, Int(min(a.c, 1 << 30)))], thread,
+                    isSilent: a.d & Message.noSignal != 0)
+            }
+            let peer = a.e == 0 ? nil : try ProgramAddress(at: a.e, a.f)
+            return try transfer(socket, a.d, thread) { () throws(Errno) in
+                try socket.send(from: a.b, Int(min(a.c, 1 << 30)), to: peer)
+            }
+        }
+
+        /// One send; EPIPE comes with a signal unless the flags say no.
+        private static func transfer(
+            _ file: OpenFile, _ flags: UInt64, _ thread: LinuxThread,
+            _ body: () throws(Errno) -> Int
+        ) throws(Errno) -> Int64 {
+            do throws(Errno) {
+                return Int64(
+                    try file.blocking(thread, nonBlocking: flags & Message.dontWait != 0, body))
+            } catch {
+                throw flags & Message.noSignal != 0 ? error : brokenPipe(error, thread)
+            }
+        }
+
+        static func receive(_ a: Arguments, _ thread: LinuxThread) throws(Errno) -> Int64 {
+            let count = Int(min(a.c, 1 << 30))
+            if let pair = try Descriptors.file(a.a).asPipe {
+                return Int64(
+                    try pair.blocking(thread, nonBlocking: a.d & Message.dontWait != 0) {
+                        () throws(Errno) in try pair.read(to: a.b, count)
+                    })
+            }
+            let socket = try socket(a.a)
+            var sender: ProgramAddress?
+            let done = try socket.blocking(
+                thread, nonBlocking: a.d & Message.dontWait != 0
+            ) { () throws(Errno) in
+                let result = try socket.receive(
+                    to: a.b, count, peeks: a.d & Message.peek != 0)
+                sender = result.peer
+                return a.d & UInt64(Message.truncated) != 0 ? result.length : result.count
+            }
+            if let sender { try sender.store(at: a.e, sizeAt: a.f) }
+            return Int64(done)
+        }
+
+        /// The words of a struct msghdr.
+        private static func header(
+            _ address: UInt64
+        ) throws(Errno) -> (name: UInt64, nameSize: UInt32, parts: [(address: UInt64, count: Int)])
+        {
+            let parts = try vectors(
+                try UserMemory.load(address &+ 16), try UserMemory.load(address &+ 24))
+            return (
+                try UserMemory.load(address), try UserMemory.load(address &+ 8), parts
+            )
+        }
+
+        static func sendMessage(_ a: Arguments, _ thread: LinuxThread) throws(Errno) -> Int64 {
+            let header = try header(a.b)
+            let file = try Descriptors.file(a.a)
+            guard let datagrams = file.asSocket, datagrams.type == 2 else {
+                guard file.asSocket != nil || file.asPipe != nil else { throw .notSocket }
+                return try writeParts(
+                    file, header.parts, thread, isSilent: a.c & Message.noSignal != 0)
+            }
+            let peer =
+                header.name == 0
+                ? nil : try ProgramAddress(at: header.name, UInt64(header.nameSize))
+            // One datagram of all parts; those of most programs have one.
+            guard header.parts.count == 1 else { throw .messageTooLong }
+            return try transfer(datagrams, a.c, thread) { () throws(Errno) in
+                try datagrams.send(
+                    from: header.parts[0].address, header.parts[0].count, to: peer)
+            }
+        }
+
+        static func receiveMessage(_ a: Arguments, _ thread: LinuxThread) throws(Errno) -> Int64 {
+            let header = try header(a.b)
+            let socket = try socket(a.a)
+            var total = 0
+            var sender: ProgramAddress?
+            var flags: UInt32 = 0
+            _ = try socket.blocking(thread, nonBlocking: a.c & Message.dontWait != 0) {
+                () throws(Errno) in
+                for part in header.parts where part.count > 0 {
+                    let result: (count: Int, length: Int, peer: ProgramAddress?)
+                    do throws(Errno) {
+                        result = try socket.receive(
+                            to: part.address, part.count, peeks: a.c & Message.peek != 0)
+                    } catch {
+                        if total > 0 { break }
+                        throw error
+                    }
+                    total += result.count
+                    sender = result.peer
+                    if result.length > result.count { flags |= Message.truncated }
+                    if socket.type == 2 || result.count < part.count { break }
+                }
+                return total
+            }
+            if header.name != 0 {
+                if let sender {
+                    try sender.store(at: header.name, sizeAt: a.b &+ 8)
+                } else {
+                    try UserMemory.store(UInt32(0), at: a.b &+ 8)
+                }
+            }
+            // No ancillary data.
+            try UserMemory.store(UInt64(0), at: a.b &+ 40)
+            try UserMemory.store(flags, at: a.b &+ 48)
+            return Int64(total)
+        }
+
+        static func shutDown(_ a: Arguments) throws(Errno) -> Int64 {
+            guard a.b <= 2 else { throw .invalid }
+            if let pair = try Descriptors.file(a.a).asPipe {
+                pair.shutDown(reading: a.b != 1, writing: a.b != 0)
+            } else {
+                try socket(a.a).shutDown(reading: a.b != 1, writing: a.b != 0)
+            }
+            return 0
+        }
+
+        static func socketName(_ a: Arguments) throws(Errno) -> Int64 {
+            try socket(a.a).local.store(at: a.b, sizeAt: a.c)
+            return 0
+        }
+
+        static func peerName(_ a: Arguments) throws(Errno) -> Int64 {
+            guard let peer = try socket(a.a).peer else { throw .notConnected }
+            try peer.store(at: a.b, sizeAt: a.c)
+            return 0
+        }
+
+        /// socketpair(2): two ends in the same program (AF_UNIX, streams).
+        static func socketPair(_ a: Arguments) throws(Errno) -> Int64 {
+            let flags = UInt32(truncatingIfNeeded: a.b)
+            guard a.a == 1 else { throw .notSupported }
+            guard flags & 0xF == 1 else { throw .protocolNotSupported }
+            try UserMemory.checkWritable(a.d, 8)
+            let (there, back) = (PipeBuffer(), PipeBuffer())
+            let kept = OpenFlags.readWrite | flags & OpenFlags.nonBlocking
+            try storePair(
+                PipeFile(source: back, sink: there, flags: kept, isSocket: true),
+                PipeFile(source: there, sink: back, flags: kept, isSocket: true),
+                closesOnExec: flags & OpenFlags.closeOnExec != 0, at: a.d)
+            return 0
+        }
+
+        // MARK: Options
+
+        private static let socketLevel: UInt64 = 1
+        private static let tcpLevel: UInt64 = 6
+
+        static func setOption(_ a: Arguments) throws(Errno) -> Int64 {
+            let socket = try socket(a.a)
+            guard a.e >= 4 else { throw .invalid }
+            let value: Int32 = try UserMemory.load(a.d)
+            switch (a.b, a.c) {
+            case (tcpLevel, 1):
+                guard socket.type == 1 else { throw .notSupported }
+                socket.setNoDelay(value != 0)
+            // Hints that change nothing of what the program can see.
+            case (tcpLevel, 4...6), (tcpLevel, 9), (tcpLevel, 12), (tcpLevel, 18): break
+            case (socketLevel, 2), (socketLevel, 6...9), (socketLevel, 13), (socketLevel, 15): break
+            case (0, 1): break
+            default: throw .noProtocolOption
+            }
+            return 0
+        }
+
+        static func getOption(_ a: Arguments) throws(Errno) -> Int64 {
+            let socket = try socket(a.a)
+            let value: Int32
+            switch (a.b, a.c) {
+            case (socketLevel, 3): value = socket.type
+            case (socketLevel, 4): value = socket.takeError()
+            case (socketLevel, 7), (socketLevel, 8): value = 212_992
+            case (socketLevel, 2), (socketLevel, 6), (socketLevel, 9): value = 0
+            case (socketLevel, 30): value = socket.isListening ? 1 : 0
+            case (socketLevel, 38): value = socket.type == 1 ? 6 : 17
+            case (socketLevel, 39): value = Int32(ProgramAddress.family)
+            case (tcpLevel, 1): value = 1
+            default: throw .noProtocolOption
+            }
+            let room: Int32 = try UserMemory.load(a.e)
+            guard room >= 0 else { throw .invalid }
+            var octets: [UInt8] = []
+            octets.append(octets: value)
+            let count = min(Int(room), 4)
+            try UserMemory.copy([UInt8](octets.prefix(count)), to: a.d)
+            try UserMemory.store(Int32(count), at: a.e)
+            return 0
+        }
+    }
+#endif

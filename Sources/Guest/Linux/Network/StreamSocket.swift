@@ -1,0 +1,299 @@
+// Stream sockets: TCP (tcp(7)).
+
+import SwiftletNetwork
+
+#if hasFeature(Embedded)
+    /// A listener, a connection, or what will be one.
+    final class StreamSocket: SocketFile {
+        private enum State {
+            case idle
+            case listening(TCPListenerID)
+            case connecting(TCPConnectionID)
+            case connected(TCPConnectionID, TCPConnectionHandle)
+        }
+
+        private var state = State.idle
+        /// Of a listener: taken from the stack, not yet by the program.
+        private var accepted: TCPConnectionID?
+        private var hasShutReading = false
+        private var hasShutWriting = false
+        private var noDelay: Bool?
+
+        override var type: Int32 { 1 }
+
+        override init(network: ProgramNetwork, flags: UInt32) {
+            super.init(network: network, flags: flags)
+        }
+
+        private init(
+            network: ProgramNetwork, flags: UInt32, _ id: TCPConnectionID,
+            _ handle: TCPConnectionHandle
+        ) {
+            state = .connected(id, handle)
+            super.init(network: network, flags: flags)
+            network.set(id, self)
+        }
+
+        private static func errno(_ failure: TCPFailure) -> Errno {
+            switch failure {
+            case .reset, .aborted: .connectionReset
+            case .refused: .connectionRefused
+            case .timedOut: .timedOut
+            case .unreachable: .hostUnreachable
+            }
+        }
+
+        // MARK: Opening
+
+        override func bind(_ address: ProgramAddress) throws(Errno) {
+            guard !isBound, case .idle = state else { throw .invalid }
+            guard address.port == 0 || !Self.takenPorts.contains(address.port) else {
+                throw .addressInUse
+            }
+            boundPort = address.port == 0 ? try Self.freePort() : address.port
+            boundAddress = address.address
+            isBound = true
+            Self.takenPorts.append(boundPort)
+        }
+
+        override func listen(backlog: Int) throws(Errno) {
+            if case .listening = state { return }
+            guard case .idle = state else { throw .invalid }
+            if !isBound { try bind(.none) }
+            do throws(TCPError) {
+                let id = try network.stack.listen(
+                    port: boundPort, backlog: min(max(backlog, 1), 4096))
+                state = .listening(id)
+                network.set(id, self)
+            } catch {
+                throw error == .addressInUse ? .addressInUse : .noBuffers
+            }
+        }
+
+        override var isListening: Bool {
+            if case .listening = state { return true }
+            return false
+        }
+
+        private var hasClient: Bool {
+            if accepted == nil, case .listening(let id) = state {
+                accepted = network.stack.accept(id)
+            }
+            return accepted != nil
+        }
+
+        override func accept(flags: UInt32) throws(Errno) -> SocketFile {
+            guard isListening else { throw .invalid }
+            while hasClient, let id = accepted {
+                accepted = nil
+                if let handle = network.stack.handle(id) {
+                    return StreamSocket(network: network, flags: flags, id, handle)
+                }
+            }
+            throw .again
+        }
+
+        override func connect(_ address: ProgramAddress) throws(Errno) {
+            switch state {
+            case .idle:
+                do throws(TCPError) {
+                    let id = try network.stack.connect(
+                        to: address.socketAddress, now: network.now)
+                    state = .connecting(id)
+                    network.set(id, self)
+                } catch {
+                    throw error == .invalidAddress ? .networkUnreachable : .addressNotAvailable
+                }
+                throw .again
+            case .connecting:
+                try finishConnecting()
+                if case .connecting = state { throw .again }
+            case .connected: throw .isConnected
+            case .listening: throw .invalid
+            }
+        }
+
+        /// Looks whether the connection stands, or has failed.
+        private func finishConnecting() throws(Errno) {
+            guard case .connecting(let id) = state else { return }
+            let status = network.stack.status(id)
+            if let failure = status.failure {
+                close()
+                state = .idle
+                pendingError = Self.errno(failure).code
+                throw Self.errno(failure)
+            }
+            if status.state != .synSent, status.state != .synReceived,
+                let handle = network.stack.handle(id)
+            {
+                state = .connected(id, handle)
+                if let noDelay { setNoDelay(noDelay) }
+            }
+        }
+
+        private var pendingError: Int32 = 0
+
+        override func takeError() -> Int32 {
+            try? finishConnecting()
+            if pendingError == 0, case .connected(let id, _) = state,
+                let failure = network.stack.status(id).failure
+            {
+                return Self.errno(failure).code
+            }
+            defer { pendingError = 0 }
+            return pendingError
+        }
+
+        // MARK: Octets
+
+        private func connection() throws(Errno) -> (TCPConnectionID, TCPConnectionHandle) {
+            if case .connecting = state { try finishConnecting() }
+            switch state {
+            case .connected(let id, let handle): return (id, handle)
+            case .connecting: throw .again
+            default: throw .notConnected
+            }
+        }
+
+        override func receive(
+            to address: UInt64, _ count: Int, peeks: Bool
+        ) throws(Errno) -> (count: Int, length: Int, peer: ProgramAddress?) {
+            let (_, handle) = try connection()
+            try UserMemory.checkWritable(address, count)
+            guard count > 0, !hasShutReading else { return (0, 0, nil) }
+            switch network.stack.readiness(handle) {
+            case .ended: return (0, 0, nil)
+            case .failed(let failure): throw Self.errno(failure)
+            case .nothing: throw .again
+            case .octets: break
+            }
+            var done = 0
+            while done < count {
+                // The addresses were checked as a whole, so a copy does not fail.
+                let copied = network.stack.withReceived(handle) { bytes in
+                    let part = min(bytes.byteCount, count - done)
+                    try? UserMemory.copy(
+                        bytes.extracting(0..<part), to: address &+ UInt64(done))
+                    return part
+                }
+                if copied == 0 { break }
+                done += copied
+                if peeks { break }
+                network.stack.consume(handle, copied, now: network.now)
+            }
+            return (done, done, nil)
+        }
+
+        override func send(
+            from address: UInt64, _ count: Int, to peer: ProgramAddress?
+        ) throws(Errno) -> Int {
+            let (id, handle) = try connection()
+            guard !hasShutWriting else { throw .brokenPipe }
+            let network = network
+            let done = try UserMemory.withBytes(address, count) { (bytes) throws(Errno) in
+                network.stack.send(handle, bytes)
+            }
+            if done > 0 {
+                network.flushLater(id)
+                return done
+            }
+            guard count > 0 else { return 0 }
+            let status = network.stack.status(id)
+            if let failure = status.failure {
+                throw failure == .reset ? .connectionReset : Self.errno(failure)
+            }
+            if status.state == .closed || status.finished { throw .brokenPipe }
+            throw .again
+        }
+
+        override func events() -> UInt32 {
+            if case .connecting = state { try? finishConnecting() }
+            switch state {
+            case .idle:
+                return PollEvents.hangUp | PollEvents.output
+                    | (pendingError != 0 ? PollEvents.error : 0)
+            case .listening: return hasClient ? PollEvents.input : 0
+            case .connecting: return 0
+            case .connected(let id, let handle):
+                var events: UInt32 = 0
+                switch network.stack.readiness(handle) {
+                case .octets: events = PollEvents.input
+                case .nothing: break
+                case .ended:
+                    events = PollEvents.input | PollEvents.readHangUp
+                    if hasShutWriting { events |= PollEvents.hangUp }
+                case .failed:
+                    events =
+                        PollEvents.input | PollEvents.output | PollEvents.error
+                        | PollEvents.hangUp | PollEvents.readHangUp
+                }
+                if hasShutReading { events |= PollEvents.input | PollEvents.readHangUp }
+                if hasShutWriting || network.stack.sendRoom(id) > 0 {
+                    events |= PollEvents.output
+                }
+                return events
+            }
+        }
+
+        override func control(_ request: UInt32, _ argument: UInt64) throws(Errno) -> Int64 {
+            guard request == 0x541B else { throw .notTerminal }  // FIONREAD
+            let (_, handle) = try connection()
+            try UserMemory.store(Int32(network.stack.receivedCount(handle)), at: argument)
+            return 0
+        }
+
+        // MARK: Ending
+
+        override func shutDown(reading: Bool, writing: Bool) throws(Errno) {
+            let (id, _) = try connection()
+            if reading { hasShutReading = true }
+            if writing, !hasShutWriting {
+                hasShutWriting = true
+                network.stack.finish(id, now: network.now)
+            }
+            notify()
+        }
+
+        override func close() {
+            if isBound, let index = Self.takenPorts.firstIndex(of: boundPort) {
+                Self.takenPorts.remove(at: index)
+                isBound = false
+            }
+            switch state {
+            case .idle: break
+            case .listening(let id):
+                if let accepted { network.stack.release(accepted) }
+                network.stack.closeListener(id)
+                network.set(id, nil)
+            case .connecting(let id), .connected(let id, _):
+                network.set(id, nil)
+                if !hasShutWriting { network.stack.finish(id, now: network.now) }
+                network.stack.release(id)
+            }
+            state = .idle
+        }
+
+        override func setNoDelay(_ value: Bool) {
+            noDelay = value
+            if case .connected(let id, _) = state {
+                network.stack.setOptions(id, TCPOptions(noDelay: value), now: network.now)
+            }
+        }
+
+        override var local: ProgramAddress {
+            switch state {
+            case .connected(let id, _), .connecting(let id):
+                ProgramAddress(network.stack.status(id).local)
+            default: ProgramAddress(address: boundAddress, port: boundPort)
+            }
+        }
+
+        override var peer: ProgramAddress? {
+            try? finishConnecting()
+            if case .connected(let id, _) = state {
+                return ProgramAddress(network.stack.status(id).remote)
+            }
+            return nil
+        }
+    }
+#endif

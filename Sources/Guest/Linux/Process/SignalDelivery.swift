@@ -1,0 +1,209 @@
+// Handlers of signals: the frame on the program's stack, and the way back (sigreturn(2)).
+
+import CSwiftletMachine
+import SwiftletMachine
+import SwiftletRuntime
+
+#if hasFeature(Embedded)
+    /// The frame's layout (struct rt_sigframe and struct ucontext of Linux's ABI for x86-64):
+    /// return address, context, information.
+    private enum SignalFrame {
+        static let context = 8
+        static let stack = context + 16
+        static let registers = context + 40
+        static let floatingPointPointer = registers + 184
+        static let reserved = registers + 192
+        static let mask = context + 296
+        static let information = context + 304
+        static let size = information + 128
+        // In the first reserved word: this call is to be made again, its number plus one.
+        /// What a program may keep below its stack pointer without saying so (System V ABI §3.2.2).
+        static let redZone: UInt64 = 128
+    }
+
+    extension LinuxThread {
+        /// Hands over the signals that may be; the last one's handler runs first.
+        func deliverSignals(restarting number: UInt64?) {
+            var number = number
+            // What a handler returns to: during sigsuspend, the mask from before it.
+            while let information = ProcessSignals.take(for: self, from: ~signals.mask) {
+                let action = ProcessSignals.actions[Int(information.signal)]
+                if action.handler == SignalAction.ignored { continue }
+                if action.handler == SignalAction.byDefault {
+                    if Signal.isIgnoredByDefault(information.signal) { continue }
+                    return end(by: information)
+                }
+                let restarts = action.flags & SignalAction.restarts != 0 ? number : nil
+                do throws(Errno) {
+                    try enter(action, information, restarting: restarts)
+                } catch {
+                    // No room for the frame: Linux, too, ends such a program.
+                    return end(by: SignalInformation(signal: Signal.segmentation))
+                }
+                number = nil
+            }
+            if let number {
+                // Nothing was delivered after all: the call goes on waiting.
+                frame.registers.rax = number
+                isInCall = true
+            }
+            if let mask = wait.savedMask {
+                wait.savedMask = nil
+                signals.mask = mask
+            }
+        }
+
+        private func enter(
+            _ action: SignalAction, _ information: SignalInformation, restarting number: UInt64?
+        ) throws(Errno) {
+            let registers = frame.registers
+            var stack = registers.rsp &- SignalFrame.redZone
+            let isOnStack =
+                registers.rsp >= signals.stackBase
+                && registers.rsp - signals.stackBase <= signals.stackSize
+            if action.flags & SignalAction.onStack != 0, !signals.stackIsDisabled, !isOnStack {
+                stack = signals.stackBase &+ signals.stackSize
+            }
+            let floatingPoint = (stack &- UInt64(ThreadFrame.floatingPointSize)) & ~63
+            let base = ((floatingPoint &- UInt64(SignalFrame.size)) & ~15) &- 8
+            try UserMemory.copy(frame.floatingPoint, to: floatingPoint)
+            try UserMemory.clear(base, SignalFrame.size)
+            func put(_ value: UInt64, _ offset: Int) throws(Errno) {
+                try UserMemory.store(value, at: base &+ UInt64(offset))
+            }
+            try put(action.restorer, 0)
+            try put(signals.stackBase, SignalFrame.stack)
+            try put(signals.stackIsDisabled ? 2 : 0, SignalFrame.stack + 8)
+            try put(signals.stackSize, SignalFrame.stack + 16)
+            let saved = Self.saved(registers)
+            for index in 0..<18 { try put(saved[index], SignalFrame.registers + index * 8) }
+            try put(UInt64(0x10) << 48 | 0x08, SignalFrame.registers + 144)
+            try put(registers.error_code, SignalFrame.registers + 152)
+            try put(registers.vector, SignalFrame.registers + 160)
+            try put(registers.address, SignalFrame.registers + 176)
+            try put(floatingPoint, SignalFrame.floatingPointPointer)
+            try put(number.map { $0 &+ 1 } ?? 0, SignalFrame.reserved)
+            try put(wait.savedMask ?? signals.mask, SignalFrame.mask)
+            try put(UInt64(UInt32(bitPattern: information.signal)), SignalFrame.information)
+            try put(UInt64(UInt32(bitPattern: information.code)), SignalFrame.information + 8)
+            try put(information.address, SignalFrame.information + 16)
+
+            wait.savedMask = nil
+            signals.mask |= action.mask
+            if action.flags & SignalAction.noDefer == 0 {
+                signals.mask |= Signal.bit(information.signal)
+            }
+            signals.mask &= ~Signal.unmaskable
+            if action.flags & SignalAction.resets != 0 {
+                ProcessSignals.actions[Int(information.signal)].handler = SignalAction.byDefault
+            }
+            frame.registers.rsp = base
+            frame.registers.rip = action.handler
+            frame.registers.rdi = UInt64(UInt32(bitPattern: information.signal))
+            frame.registers.rsi = base &+ UInt64(SignalFrame.information)
+            frame.registers.rdx = base &+ UInt64(SignalFrame.context)
+            frame.registers.rax = 0
+            frame.registers.rflags &= ~(1 << 10)
+        }
+
+        /// In the order of struct sigcontext.
+        private static func saved(_ r: swiftlet_linux_frame) -> InlineArray<18, UInt64> {
+            [
+                r.r8, r.r9, r.r10, r.r11, r.r12, r.r13, r.r14, r.r15, r.rdi, r.rsi, r.rbp, r.rbx,
+                r.rdx, r.rax, r.rcx, r.rsp, r.rip, r.rflags,
+            ]
+        }
+
+        /// Back from a handler: all registers as the frame says (rt_sigreturn(2)).
+        func returnFromSignal() throws(Errno) -> Int64 {
+            let base = frame.registers.rsp &- 8
+            func get(_ offset: Int) throws(Errno) -> UInt64 {
+                try UserMemory.load(base &+ UInt64(offset))
+            }
+            func register(_ index: Int) throws(Errno) -> UInt64 {
+                try get(SignalFrame.registers + index * 8)
+            }
+            var r = frame.registers
+            r.r8 = try register(0)
+            r.r9 = try register(1)
+            r.r10 = try register(2)
+            r.r11 = try register(3)
+            r.r12 = try register(4)
+            r.r13 = try register(5)
+            r.r14 = try register(6)
+            r.r15 = try register(7)
+            r.rdi = try register(8)
+            r.rsi = try register(9)
+            r.rbp = try register(10)
+            r.rbx = try register(11)
+            r.rdx = try register(12)
+            r.rax = try register(13)
+            r.rcx = try register(14)
+            r.rsp = try register(15)
+            r.rip = try register(16)
+            // Of the flags, what a program may change: not the interrupt flag.
+            r.rflags = try register(17) & 0xCD5 | 0x202
+            frame.registers = r
+            let floatingPoint = try get(SignalFrame.floatingPointPointer)
+            if floatingPoint != 0 {
+                try UserMemory.withBytes(floatingPoint, ThreadFrame.floatingPointSize) {
+                    (bytes) throws(Errno) in frame.setFloatingPoint(bytes)
+                }
+            }
+            signals.mask = try get(SignalFrame.mask) & ~Signal.unmaskable
+            let restarted = try get(SignalFrame.reserved)
+            leaves = true
+            if restarted != 0 {
+                frame.registers.rax = restarted &- 1
+                wait = WaitState()
+                isRestarted = true
+                return Int64(bitPattern: restarted &- 1)
+            }
+            return Int64(bitPattern: r.rax)
+        }
+
+        /// An exception of the program's becomes a signal that it cannot hold back.
+        func exception(vector: UInt64, errorCode: UInt64, address: UInt64) {
+            let information: SignalInformation =
+                switch vector {
+                case 0, 16, 19:
+                    SignalInformation(
+                        signal: Signal.arithmetic, code: vector == 0 ? 1 : 7,
+                        address: frame.registers.rip)
+                case 1, 3: SignalInformation(signal: Signal.trap, code: 128)
+                case 6:
+                    SignalInformation(
+                        signal: Signal.illegal, code: 2, address: frame.registers.rip)
+                case 14:
+                    SignalInformation(
+                        signal: Signal.segmentation,
+                        code: AddressSpace.find(address) == nil ? 1 : 2, address: address)
+                case 17: SignalInformation(signal: Signal.bus, code: 1)
+                default: SignalInformation(signal: Signal.segmentation, code: 128)
+                }
+            let bit = Signal.bit(information.signal)
+            let action = ProcessSignals.actions[Int(information.signal)]
+            if signals.mask & bit != 0 || action.handler <= SignalAction.ignored {
+                return end(by: information)
+            }
+            signals.pendingBits |= bit
+            signals.pending.insert(information, at: 0)
+            Scheduler.makeReady(self)
+        }
+
+        /// The signal ends the program; of a fault, the console says where.
+        private func end(by information: SignalInformation) {
+            if information.code > 0, information.signal != Signal.kill {
+                StandardOutput.flush()
+                Console.write("swiftlet: the program ends by signal ")
+                Console.write(decimal: UInt64(UInt32(bitPattern: information.signal)))
+                Console.write(": address ")
+                Console.write(hexadecimal: information.address)
+                Console.write("\n")
+                Faults.writeFrame(frame.registers.rip)
+            }
+            state = .ended
+            ProgramEnd.exit(signal: information.signal)
+        }
+    }
+#endif
