@@ -11,10 +11,12 @@ import Testing
 @Suite("Hypervisors")
 struct HypervisorTests {
     static func arguments(
-        _ type: MachineType, _ acceleration: QEMU.Acceleration = .tcg, ports: [PublishedPort] = []
+        _ type: MachineType, _ acceleration: QEMU.Acceleration = .tcg,
+        ports: [PublishedPort] = [], disk: MachineDisk? = nil
     ) throws -> String {
         var request = MachineRequest(
-            image: try ImageTests.image(SampleGuest()), type: type, memory: 512 << 10, ports: ports)
+            image: try ImageTests.image(SampleGuest()), type: type, memory: 512 << 10, ports: ports,
+            disk: disk)
         request.commandLine.arguments = ["a b"]
         return QEMU(acceleration: acceleration).arguments(
             for: request, kernel: "/i/image", exitFile: "/t,mp/exit"
@@ -34,6 +36,21 @@ struct HypervisorTests {
             #expect(arguments.contains("-device virtio-net-pci,disable-legacy=on"))
             #expect(arguments.contains("-device virtio-rng-pci"))
         }
+    }
+
+    @Test("A disk is a raw file, on the machine's own bus")
+    func disks() throws {
+        #expect(!(try Self.arguments(.microvm).contains("-drive")))
+        let micro = try Self.arguments(.microvm, disk: MachineDisk(path: "/d,1"))
+        #expect(micro.contains("-drive file=/d,,1,format=raw,if=none,id=disk -device"))
+        #expect(micro.contains("-device virtio-blk-device,drive=disk"))
+        let disk = try MachineDisk("/nowhere/d:ro")
+        #expect(disk == MachineDisk(path: "/nowhere/d", isReadOnly: true))
+        #expect(disk.text == "/nowhere/d:ro")
+        let pc = try Self.arguments(.pc, disk: disk)
+        #expect(pc.contains("file=/nowhere/d,format=raw,if=none,id=disk,readonly=on"))
+        #expect(pc.contains("-device virtio-blk-pci,disable-legacy=on,drive=disk"))
+        #expect(throws: ToolError.self) { try MachineDisk(":ro") }
     }
 
     @Test("The guest is told its address, its exit port and its arguments")

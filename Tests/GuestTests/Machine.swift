@@ -77,7 +77,8 @@ struct Machine: Sendable {
     /// has the static address there; else it is on QEMU's own network.
     static func with<R: Sendable>(
         _ image: Image, type: MachineKind = .microvm, memory: Int = 64 << 20,
-        publishing guestPorts: [UInt16] = [], datagrams: [UInt16] = [],
+        disk: MachineDisk? = nil, publishing guestPorts: [UInt16] = [],
+        datagrams: [UInt16] = [],
         on network: NetworkNamespace? = nil, address: BootCommandLine.Network? = nil,
         monitor: (any Monitor)? = nil, arguments: [String] = [],
         environment: [(String, String)] = [],
@@ -91,7 +92,8 @@ struct Machine: Sendable {
         let usual = try await type.monitor(on: network)
         let monitor = monitor ?? usual
         var request = MachineRequest(
-            image: image, type: type.machine, memory: memory, ports: ports)
+            image: image, type: type.machine, memory: memory, ports: ports,
+            disk: disk)
         request.commandLine.arguments = arguments
         request.commandLine.environment = environment.map { (name: $0.0, value: $0.1) }
         if network != nil {
@@ -120,13 +122,13 @@ struct Machine: Sendable {
     /// Boots `image` and waits for its end; stops it after `seconds`.
     static func run(
         _ image: Image, type: MachineKind = .microvm, memory: Int = 64 << 20,
-        monitor: (any Monitor)? = nil, arguments: [String] = [],
+        disk: MachineDisk? = nil, monitor: (any Monitor)? = nil, arguments: [String] = [],
         environment: [(String, String)] = [],
         seconds: Int = 60
     ) async throws -> (exit: MachineExit, output: String) {
         try await with(
-            image, type: type, memory: memory, monitor: monitor, arguments: arguments,
-            environment: environment
+            image, type: type, memory: memory, disk: disk, monitor: monitor,
+            arguments: arguments, environment: environment
         ) { machine in
             let alarm = Task {
                 try await Task.sleep(for: .seconds(seconds))

@@ -136,7 +136,7 @@ struct DeviceTests {
         for (name, commit) in misdeeds + buffers {
             for (device, queue) in [
                 (DriverModel.entropy, receiveQueue), (DriverModel.network, receiveQueue),
-                (DriverModel.network, transmitQueue),
+                (DriverModel.network, transmitQueue), (DriverModel.block, receiveQueue),
             ] {
                 let model = try DriverModel()
                 model.start(device, queues: device == DriverModel.network ? 2 : 1)
@@ -181,7 +181,7 @@ struct DeviceTests {
         let model = try DriverModel()
         try model.showRegisters()
         var numbers = SeededRandom(seed: 1)
-        for device in [DriverModel.entropy, DriverModel.network] {
+        for device in [DriverModel.entropy, DriverModel.network, DriverModel.block] {
             #expect(model.showsRegisters(device))
             model.start(device, queues: device == DriverModel.network ? 2 : 1)
             #expect(model.showsRegisters(device) && !model.needsReset(device))
@@ -204,7 +204,7 @@ struct DeviceTests {
     func fuzz(seed: UInt64) throws {
         var numbers = SeededRandom(seed: seed)
         let model = try DriverModel()
-        let devices = [DriverModel.entropy, DriverModel.network]
+        let devices = [DriverModel.entropy, DriverModel.network, DriverModel.block]
         let sinks: [UInt64] = [0, 1, 8, 16, 64, 2048, 0xFFFF, 0xFFFF_FFFF, .max]
         for round in 0..<4000 {
             if round % 8 == 0 {

@@ -23,11 +23,15 @@ final class DriverModel {
     /// The host's end of the link.
     let host: Int32
     private let link: Int32
+    /// The file behind the disk: eight sectors, each full of its number.
+    let disk: Int32
 
     static let entropy = MachineLayout.deviceAddress(0)
     static let network = MachineLayout.deviceAddress(1)
+    static let block = MachineLayout.deviceAddress(2)
+    static let sectorCount = 8
 
-    init() throws {
+    init(diskIsReadOnly: Bool = false) throws {
         let size = Int(Self.ram.upperBound - Self.ram.lowerBound)
         blockSize = size + 2 * Self.border
         block = .allocate(byteCount: blockSize, alignment: 4096)
@@ -44,9 +48,34 @@ final class DriverModel {
             throw MonitorError.system("socketpair")
         }
         (link, host) = (ends[0], ends[1])
+        disk = try Self.makeDisk()
         devices = Devices(
             network: NetworkDevice(
-                address: [2, 0, 0, 0, 0, 1], link: .stream(StreamLink(ends[0]))))
+                address: [2, 0, 0, 0, 0, 1], link: .stream(StreamLink(ends[0]))),
+            block: BlockDevice(
+                DiskFile(
+                    file: disk, sectorCount: UInt64(Self.sectorCount),
+                    isReadOnly: diskIsReadOnly)))
+    }
+
+    /// A file without a name.
+    private static func makeDisk() throws -> Int32 {
+        var name = Array("/tmp/swiftlet-disk-XXXXXX".utf8CString)
+        let file = mkstemp(&name)
+        guard file >= 0 else { throw MonitorError.system("mkstemp") }
+        unlink(name)
+        let octets = (0..<sectorCount * 512).map { UInt8($0 / 512) }
+        guard Glibc.write(file, octets, octets.count) == octets.count else {
+            throw MonitorError.system("write")
+        }
+        return file
+    }
+
+    /// What the disk's file holds.
+    var diskOctets: [UInt8] {
+        var octets: [UInt8] = .init(repeating: 0, count: 2 * Self.sectorCount * 512)
+        let count = pread(disk, &octets, octets.count, 0)
+        return Array(octets[..<max(count, 0)])
     }
 
     /// The pages that the guest reads registers from.
@@ -61,6 +90,7 @@ final class DriverModel {
         devices.release()
         close(link)
         close(host)
+        close(disk)
         block.deallocate()
         untouched.deallocate()
     }

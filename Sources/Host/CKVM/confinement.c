@@ -31,6 +31,8 @@
 
 // Frames, on the network link alone.
 #define LINK_CALLS(CALL) CALL(readv) CALL(writev) CALL(sendmsg)
+// Sectors, on the disk's file alone.
+#define DISK_CALLS(CALL) CALL(preadv) CALL(pwritev) CALL(fdatasync)
 // What the C library and signals want.
 #define LIBRARY_CALLS(CALL)                                                                        \
   CALL(brk) CALL(munmap) CALL(mremap) CALL(futex) CALL(clock_gettime) CALL(time)                   \
@@ -45,12 +47,16 @@
 
 #define NAME(call) #call " "
 #define NAME_ON_LINK(call) #call "(link) "
+#define NAME_ON_DISK(call) #call "(disk) "
 #define ALLOW_CALL(call) ALLOW_IF(__NR_##call),
-#define ALLOW_ON_LINK(call)                                                                        \
-  SKIP_UNLESS(__NR_##call, 4), LOAD_ARGUMENT(0), SKIP_UNLESS((uint32_t)link, 1), ALLOW, KILL,
+#define ALLOW_ON(file, call)                                                                       \
+  SKIP_UNLESS(__NR_##call, 4), LOAD_ARGUMENT(0), SKIP_UNLESS((uint32_t)(file), 1), ALLOW, KILL,
+#define ALLOW_ON_LINK(call) ALLOW_ON(link, call)
+#define ALLOW_ON_DISK(call) ALLOW_ON(disk, call)
 
 const char *swiftlet_allowed_call_names(void) {
-  return FREE_CALLS(NAME) LINK_CALLS(NAME_ON_LINK) "read(0|link) write(1|2) "
+  return FREE_CALLS(NAME) LINK_CALLS(NAME_ON_LINK) DISK_CALLS(NAME_ON_DISK)
+         "read(0|link) write(1|2) "
          "madvise(MADV_DONTNEED) ioctl(KVM_RUN) ioctl(KVM_GET_SREGS) "
          "ioctl(link,TUNSETOFFLOAD) mmap(!PROT_EXEC)";
 }
@@ -61,7 +67,7 @@ static int install(struct sock_filter *program, unsigned short length) {
   return (int)syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &filter);
 }
 
-int swiftlet_filter_calls(int processor, int link) {
+int swiftlet_filter_calls(int processor, int link, int disk) {
   struct sock_filter program[] = {
       LOAD(arch),
       BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, AUDIT_ARCH_X86_64, 1, 0),
@@ -80,6 +86,7 @@ int swiftlet_filter_calls(int processor, int link) {
       ALLOW_IF(TUNSETOFFLOAD),
       KILL,
       LINK_CALLS(ALLOW_ON_LINK)
+      DISK_CALLS(ALLOW_ON_DISK)
       SKIP_UNLESS(__NR_read, 5),
       LOAD_ARGUMENT(0),
       BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, STDIN_FILENO, 1, 0),

@@ -63,6 +63,7 @@ public struct BuiltIn: Monitor {
                 "\(port.transport.rawValue):\(port.address):\(port.host):\(port.guest)",
             ]
         }
+        if let disk = machine.disk { arguments += ["--disk", disk.text] }
         return arguments + ["--command-line", commandLine.text, machine.image.path.string]
     }
 
@@ -89,6 +90,7 @@ public struct BuiltIn: Monitor {
         console: @escaping @Sendable (ArraySlice<UInt8>) async -> Void
     ) async throws(ToolError) -> MachineExit {
         for port in machine.ports { try port.checkFree() }
+        try machine.disk?.check()
         try check(machine)
         let (status, errors) = try await MonitorProcess.run(
             amend([program.string] + arguments(for: machine)), console: console)

@@ -23,17 +23,21 @@ public struct MachineRequest: Sendable {
     /// Memory in octets.
     public var memory: Int
     public var ports: [PublishedPort]
+    /// The disk; nil for a machine without one.
+    public var disk: MachineDisk?
     /// Arguments and environment for the guest. Network and exit port are the monitor's to set.
     public var commandLine: BootCommandLine
 
     public init(
         image: Image, type: MachineType = .microvm, memory: Int = 64 << 20,
-        ports: [PublishedPort] = [], commandLine: BootCommandLine = BootCommandLine()
+        ports: [PublishedPort] = [], disk: MachineDisk? = nil,
+        commandLine: BootCommandLine = BootCommandLine()
     ) {
         self.image = image
         self.type = type
         self.memory = memory
         self.ports = ports
+        self.disk = disk
         self.commandLine = commandLine
     }
 }

@@ -64,6 +64,17 @@ public struct QEMU: Monitor {
                 ",hostfwd=\(port.transport.rawValue):\(port.address):\(port.host)-:\(port.guest)"
         }
         arguments += ["-netdev", backend]
+        if let disk = machine.disk {
+            arguments += [
+                "-drive",
+                "file=\(Self.escape(disk.path.string)),format=raw,if=none,id=disk"
+                    + (disk.isReadOnly ? ",readonly=on" : ""),
+                "-device",
+                machine.type == .microvm
+                    ? "virtio-blk-device,drive=disk"
+                    : "virtio-blk-pci,disable-legacy=on,drive=disk",
+            ]
+        }
         switch machine.type {
         case .microvm:
             // Virtio 1.x registers; QEMU's default for MMIO is still the draft before it.
@@ -91,6 +102,7 @@ public struct QEMU: Monitor {
         console: @escaping @Sendable (ArraySlice<UInt8>) async -> Void
     ) async throws(ToolError) -> MachineExit {
         for port in machine.ports { try port.checkFree() }
+        try machine.disk?.check()
         guard await ProcessRunner.find(program) != nil else {
             throw ToolError(
                 "'\(program)' is not installed",

@@ -29,6 +29,8 @@ public struct InstanceConfiguration: Codable, Equatable, Sendable {
     public var memory = 64 << 20
     /// As after `-p`.
     public var ports: [String] = []
+    /// As after `--disk`, with an absolute path.
+    public var disk: String?
     public var environment: [Variable] = []
     public var arguments: [String] = []
     public var restart = RestartPolicy.no
@@ -52,6 +54,7 @@ public struct InstanceConfiguration: Codable, Equatable, Sendable {
         }
         var request = MachineRequest(image: image, type: type, memory: memory)
         for port in ports { request.ports.append(try PublishedPort(port)) }
+        if let disk { request.disk = try MachineDisk(disk) }
         request.commandLine.arguments = arguments
         request.commandLine.environment = environment.map { (name: $0.name, value: $0.value) }
         return request

@@ -19,16 +19,17 @@ enum Confinement {
     /// - Parameters:
     ///   - processor: the virtual processor's descriptor.
     ///   - link: the network link's, if there is one.
+    ///   - disk: the disk's, if there is one.
     ///   - statistics: where to say what is in force; its descriptor is kept too.
     static func enter(
-        processor: Int32, link: Int32?, statistics: StatisticsPage
+        processor: Int32, link: Int32?, disk: Int32?, statistics: StatisticsPage
     ) throws(MonitorError) {
         guard swiftlet_drop_capabilities() == 0 else {
             throw .system("cannot give up capabilities")
         }
         let landlock = swiftlet_enter_landlock()
         guard landlock >= 0 else { throw .system("cannot enter a Landlock domain") }
-        let kept = [processor, link, statistics.file].compactMap { $0 }
+        let kept = [processor, link, disk, statistics.file].compactMap { $0 }
         try closeAll(except: [STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO] + kept)
         // Polling two descriptors takes a limit of two. None below is free, so there are no new ones.
         // None of RLIMIT_NPROC: KVM makes a thread of its own for a machine at its first entry, which
@@ -42,7 +43,7 @@ enum Confinement {
         statistics.say(
             "landlock: " + (landlock > 0 ? "version \(landlock)" : "not offered by this kernel")
                 + "\ncalls: " + String(cString: swiftlet_allowed_call_names()) + "\n")
-        guard swiftlet_filter_calls(processor, link ?? -1) == 0 else {
+        guard swiftlet_filter_calls(processor, link ?? -1, disk ?? -1) == 0 else {
             throw .system("cannot filter system calls (seccomp)")
         }
     }

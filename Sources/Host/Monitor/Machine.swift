@@ -25,6 +25,8 @@ struct MachineSettings: Equatable {
     var ports: [PublishedPort] = []
     /// The card's address, six octets; nil for a random one.
     var hardwareAddress: [UInt8]?
+    /// The file behind the disk; nil for a machine without one.
+    var disk: DiskSettings?
 }
 
 /// A virtual machine whose guest runs in ring 3.
@@ -61,6 +63,7 @@ struct Machine {
         moments.pass(.imageLoaded)
         // Not before, as the network's process would have it too.
         statistics = StatisticsPage()
+        if let disk = settings.disk { devices.block = BlockDevice(try DiskFile(disk)) }
         try StartInfo.write(
             to: memory, layout: layout,
             commandLine: Array((settings.commandLine + devices.commandLineWords).utf8))
@@ -146,7 +149,7 @@ struct Machine {
     func confine() throws(MonitorError) {
         try Confinement.enter(
             processor: kvm.processor, link: devices.network?.link.file,
-            statistics: statistics)
+            disk: devices.block?.disk.file, statistics: statistics)
     }
 
     /// Runs the guest to its end; its exit code.

@@ -5,7 +5,8 @@ import SwiftletBootProtocol
 extension MachineSettings {
     static let usage = """
         usage: swiftlet-monitor [--memory OCTETS] [--command-line TEXT] [--tap NAME | --user-network]
-            [--publish tcp|udp:ADDRESS:HOST:GUEST]… [--hardware-address XX:XX:XX:XX:XX:XX] IMAGE
+            [--publish tcp|udp:ADDRESS:HOST:GUEST]… [--hardware-address XX:XX:XX:XX:XX:XX]
+            [--disk FILE[:ro]] IMAGE
         """
 
     /// Reads the arguments behind the program's name.
@@ -38,6 +39,12 @@ extension MachineSettings {
                     throw MonitorError("--publish \(text): that is no published port")
                 }
                 ports.append(port)
+            case "--disk":
+                let text = try value(of: argument)
+                guard disk == nil, let settings = DiskSettings(text) else {
+                    throw MonitorError("--disk \(text): one disk is given, by a file's name")
+                }
+                disk = settings
             case "--hardware-address":
                 hardwareAddress = try Self.parse(hardwareAddress: try value(of: argument))
             default:

@@ -30,6 +30,12 @@ struct RunCommand: AsyncParsableCommand {
     var memory = "64M"
 
     @Option(
+        help: ArgumentHelp(
+            "Give the machine this file as its disk, to be read only with :ro.",
+            valueName: "file[:ro]"))
+    var disk: String?
+
+    @Option(
         name: [.customShort("e"), .customLong("env")],
         help: ArgumentHelp("Set a variable of the guest's environment.", valueName: "name=value"))
     var environment: [String] = []
@@ -104,6 +110,8 @@ struct RunCommand: AsyncParsableCommand {
         try Monitors.check(self.monitor)
         let commandLine = try guestCommandLine()
         for port in ports { try port.checkFree() }
+        let disk = try self.disk.map { try MachineDisk($0) }
+        try disk?.check()
         let policy = try RestartPolicy(restart)
         if let name { try InstanceName.check(name) }
         let choice = try Monitors.choose(self.monitor, for: machine)
@@ -115,6 +123,7 @@ struct RunCommand: AsyncParsableCommand {
         configuration.machine = machine.rawValue
         configuration.memory = memory
         configuration.ports = publish
+        configuration.disk = disk?.text
         configuration.environment = commandLine.environment.map {
             InstanceConfiguration.Variable(name: $0.name, value: $0.value)
         }

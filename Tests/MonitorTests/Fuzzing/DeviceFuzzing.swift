@@ -21,11 +21,30 @@ enum DeviceFuzzing: FuzzTarget {
         // Entropy with event indices, looped, and one segment that lies nowhere.
         [1, 0, 3, 1] + [2, 0, 0, 1, 3, 3, 0] + [3, 0, 0] + [7],
         [1, 0, 3, 0] + [2, 0, 0, 9, 6, 2, 0] + [3, 0, 0] + [7, 9, 0],
+        // Disk: a sector read in three segments, then one written and flushed, and the disk's name;
+        // a sector behind the end, a type that there is not.
+        [1, 2, 3, 0] + header(0, sector: 0) + parts(data: [14, 3]) + [3, 0, 0, 7],
+        [1, 2, 3, 0] + header(1, sector: 7) + parts(data: [14, 1]) + [3, 0, 0, 7]
+            + header(4, sector: 0) + [3, 0, 0, 7],
+        [1, 2, 3, 1] + header(8, sector: 0) + parts(data: [15, 2]) + [3, 0, 0, 7],
+        [1, 2, 3, 0] + header(0, sector: 0xFF) + parts(data: [12, 3]) + [3, 0, 0, 7],
+        [1, 2, 3, 0] + header(9, sector: 0) + parts(data: [14, 3]) + [3, 0, 0, 7, 8],
         // Registers alone.
         [0, 0, 0, 0x70, 4, 1, 0, 0, 0, 0x70, 4, 3, 5, 1, 0x38, 2, 0xFF, 4, 9, 1],
         // Half a frame, the rest later, a length that is none.
         [1, 1, 3, 0] + [2, 0, 0, 2, 4, 2, 0] + [3, 0, 0] + [6, 40, 1, 7, 6, 40, 2, 7, 6, 0, 3, 7],
     ]
+
+    /// Actions that write the header of a request to the disk.
+    private static func header(_ type: UInt8, sector: UInt8) -> [UInt8] {
+        [5, type, 0x3F, 0, 5, sector, 0x3F, 8]
+    }
+
+    /// Actions that describe that header, data of a length and with flags as `describe` has them, and
+    /// the status.
+    private static func parts(data: [UInt8]) -> [UInt8] {
+        [2, 0, 0, 13, 13, 1, 1] + [2, 0, 1, 1] + data + [2] + [2, 0, 2, 2, 1, 2, 0]
+    }
 
     /// One buffer at each address of `describe` with each of its lengths, for both devices, to be
     /// read and to be written; a chain of one descriptor and one that goes round.
@@ -48,7 +67,15 @@ enum DeviceFuzzing: FuzzTarget {
     }()
 
     private static let guarded = GuardedMemory(imageIsReadable: false)
-    private static let devices = [MachineLayout.deviceAddress(0), MachineLayout.deviceAddress(1)]
+    private static let devices = (0..<3).map(MachineLayout.deviceAddress)
+    /// Eight sectors, without a name.
+    private static let disk: Int32 = {
+        var name = Array("/tmp/swiftlet-disk-XXXXXX".utf8CString)
+        let file = mkstemp(&name)
+        unlink(name)
+        ftruncate(file, 8 * 512)
+        return file
+    }()
     private static let rings: UInt64 = 0x2_0000
     private static let buffers: UInt64 = 0x2_4000
     nonisolated(unsafe) private static let scratch = UnsafeMutablePointer<iovec>.allocate(
@@ -63,6 +90,8 @@ enum DeviceFuzzing: FuzzTarget {
         var devices = Devices(
             network: NetworkDevice(
                 address: [2, 0, 0, 0, 0, 1], link: .stream(StreamLink(ends[0]))))
+        devices.block = BlockDevice(
+            DiskFile(file: disk, sectorCount: 8, isReadOnly: octets.byteCount % 2 == 1))
         devices.isQuiet = true
         while !input.isEmpty { act(&input, &devices, host: ends[1]) }
         devices.release()
@@ -74,7 +103,7 @@ enum DeviceFuzzing: FuzzTarget {
         let memory = guarded.memory
         switch input.next() % 12 {
         case 0:
-            let device = self.devices[Int(input.next() % 2)]
+            let device = self.devices[Int(input.next() % 3)]
             let offset = input.word() & 0xFFF
             let size = Int(input.next() & 7) + 1
             devices.store(value(&input), at: device + offset, size: size, memory)
@@ -93,7 +122,7 @@ enum DeviceFuzzing: FuzzTarget {
             var octets = [UInt8](repeating: 0, count: 4096)
             for _ in 0..<(input.next() & 63) where read(host, &octets, octets.count) <= 0 { break }
         default:
-            let address = self.devices[Int(input.next() % 2)] + input.word() & 0xFFF
+            let address = self.devices[Int(input.next() % 3)] + input.word() & 0xFFF
             _ = devices.load(address, size: Int(input.next() & 7) + 1)
             if input.next() == 0xFF { shutdown(host, Int32(SHUT_RDWR)) }
         }
@@ -117,7 +146,7 @@ enum DeviceFuzzing: FuzzTarget {
     /// The handshake (virtio 1.2 §3.1.1) up to its end.
     private static func start(_ input: inout FuzzInput, _ devices: inout Devices) {
         let memory = guarded.memory
-        let device = self.devices[Int(input.next() % 2)]
+        let device = self.devices[Int(input.next() % 3)]
         let size: UInt64 = 1 << UInt64(input.next() % 9)
         let features: UInt64 = UInt64(input.next())
         func set(_ offset: UInt64, _ value: UInt64) {
@@ -128,7 +157,7 @@ enum DeviceFuzzing: FuzzTarget {
         set(0x24, 1)
         set(0x20, 1)
         set(0x24, 0)
-        set(0x20, (features & 1) << 29 | features >> 1 & 0x23)
+        set(0x20, (features & 1) << 29 | features >> 1 & (device == self.devices[2] ? 0 : 0x23))
         set(0x70, 11)
         for queue in 0..<2 as Range<UInt64> {
             let base = rings + queue * 0x2000
@@ -147,13 +176,15 @@ enum DeviceFuzzing: FuzzTarget {
         let entry = rings + UInt64(input.next() & 1) * 0x2000 + UInt64(input.next()) * 16
         let place = input.next()
         let lengths: [UInt64] = [
-            0, 1, 12, 26, 64, 2048, 0x1_0000, 0xFFFF_FFFF, 0x8000_0000, 14, 5, 66_000,
+            0, 1, 12, 26, 64, 2048, 0x1_0000, 0xFFFF_FFFF, 0x8000_0000, 14, 5, 66_000, 513, 16, 512,
+            21,
         ]
         let length = lengths[Int(input.next()) % lengths.count]
         let addresses: [UInt64] = [
             buffers, buffers + 64, buffers + 0x1000, rings, rings + 0x1800, rings + 0x1000,
             GuardedMemory.shared.upperBound - 8, GuardedMemory.shared.lowerBound - 8, 0, .max - 7,
             GuardedMemory.ram.lowerBound, GuardedMemory.shared.upperBound, 0x1_0000_0000,
+            rings + 0x3F00,
         ]
         let address = addresses[Int(place) % addresses.count]
         store(address, entry, size: 8)
@@ -205,7 +236,9 @@ enum DeviceFuzzing: FuzzTarget {
         let high =
             UInt(bitPattern: memory.base)
             + UInt(GuardedMemory.ram.upperBound - GuardedMemory.ram.lowerBound)
-        let all = [devices.entropy.registers] + (devices.network.map { [$0.registers] } ?? [])
+        let all =
+            [devices.entropy.registers] + (devices.network.map { [$0.registers] } ?? [])
+            + (devices.block.map { [$0.registers] } ?? [])
         for registers in all {
             precondition(!registers.isRunning || registers.status & 64 == 0)
             // A copy: the device takes the buffer again.

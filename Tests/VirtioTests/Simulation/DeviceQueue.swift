@@ -59,6 +59,19 @@ struct DeviceQueue {
             deviceWrites: entry.load(fromByteOffset: 12, as: UInt16.self) & 2 != 0)
     }
 
+    /// A descriptor and those behind it.
+    func chain(_ head: UInt16) -> [DeviceDescriptor] {
+        var parts = [descriptor(head)]
+        var id = head
+        while parts.count < Int(size) {
+            let entry = UnsafeRawPointer(bitPattern: UInt(descriptors) + UInt(id) * 16)!
+            guard entry.load(fromByteOffset: 12, as: UInt16.self) & 1 != 0 else { break }
+            id = entry.load(fromByteOffset: 14, as: UInt16.self)
+            parts.append(descriptor(id))
+        }
+        return parts
+    }
+
     /// Takes the next available descriptor.
     mutating func take() -> UInt16? {
         guard pending > 0 else { return nil }

@@ -7,8 +7,10 @@ import Glibc
 struct Devices {
     var network: NetworkDevice?
     var entropy = EntropyDevice()
+    var block: BlockDevice?
     private static let entropyIndex = 0
     private static let networkIndex = 1
+    private static let blockIndex = 2
     /// The link has ended, or an error stands on it: it is asked no more.
     private var isLinkDown = false
     /// The registers as the guest reads them, without leaving the machine; nil if each load leaves.
@@ -20,14 +22,16 @@ struct Devices {
     /// The link and the console's input, while waiting for them.
     private let polled = UnsafeMutablePointer<pollfd>.allocate(capacity: 2)
 
-    init(network: NetworkDevice?) {
+    init(network: NetworkDevice?, block: BlockDevice? = nil) {
         self.network = network
+        self.block = block
     }
 
     /// Gives back what the devices allocated, for those that make more than one machine.
     func release() {
         entropy.release()
         network?.release()
+        block?.release()
         shown?.release()
     }
 
@@ -35,6 +39,7 @@ struct Devices {
     var commandLineWords: String {
         var words = Self.word(Self.entropyIndex)
         if network != nil { words += Self.word(Self.networkIndex) }
+        if block != nil { words += Self.word(Self.blockIndex) }
         return words
     }
 
@@ -45,9 +50,12 @@ struct Devices {
         return " virtio_mmio.device=0x\(size)@0x\(address):\(index + 1)"
     }
 
-    /// The pages of registers that are to be mapped.
+    /// The pages of registers that are to be mapped, one behind the other: that of a device which is
+    /// not there is empty.
     var registerPages: [UInt64] {
-        (0..<(network == nil ? 1 : 2)).map(MachineLayout.deviceAddress)
+        let last =
+            block != nil ? Self.blockIndex : network != nil ? Self.networkIndex : Self.entropyIndex
+        return (0...last).map(MachineLayout.deviceAddress)
     }
 
     // MARK: Registers
@@ -59,6 +67,8 @@ struct Devices {
             return entropy.registers.load(offset, size: size)
         case MachineLayout.deviceAddress(Self.networkIndex):
             return network?.registers.load(offset, size: size) ?? .max
+        case MachineLayout.deviceAddress(Self.blockIndex):
+            return block?.registers.load(offset, size: size) ?? .max
         default: return .max
         }
     }
@@ -72,6 +82,9 @@ struct Devices {
         case MachineLayout.deviceAddress(Self.networkIndex):
             network?.registers.store(value, at: offset, size: size, memory)
             if let network { show(network.registers, Self.networkIndex) }
+        case MachineLayout.deviceAddress(Self.blockIndex):
+            block?.registers.store(value, at: offset, size: size, memory)
+            if let block { show(block.registers, Self.blockIndex) }
         default: break
         }
     }
@@ -90,6 +103,11 @@ struct Devices {
             network.registers.showConstants(
                 at: pages.base + Self.networkIndex * Int(MachineLayout.pageSize))
             show(network.registers, Self.networkIndex)
+        }
+        if let block {
+            block.registers.showConstants(
+                at: pages.base + Self.blockIndex * Int(MachineLayout.pageSize))
+            show(block.registers, Self.blockIndex)
         }
         try give(pages)
     }
@@ -117,6 +135,13 @@ struct Devices {
             network?.registers.fail()
             if let network { show(network.registers, Self.networkIndex) }
             complain("network", error)
+        }
+        do throws(QueueViolation) {
+            if try block?.process(memory) ?? false { hasNews = true }
+        } catch {
+            block?.registers.fail()
+            if let block { show(block.registers, Self.blockIndex) }
+            complain("disk", error)
         }
         return hasNews
     }

@@ -24,6 +24,10 @@ struct App {
         case "sleep": await sleepLong()
         case "serve": try await Server.run()
         case "finish": try await Server.finish()
+        case "disk": await DiskChecks.run(arguments[1])
+        case "disk-deaf":
+            await DiskChecks.run("hold")
+            await sleep(for: .seconds(1_000_000))
         case "wait": await waitForStop()
         case "busy": await workUntilStop()
         case "burst": await Burst.run()
