@@ -9,10 +9,18 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 static char block[65536];
+
+/// A process beside this one, which ends when this one does.
+static int fork_companion(void) {
+    int process = fork();
+    if (process == 0) prctl(PR_SET_PDEATHSIG, SIGKILL);
+    return process;
+}
 
 static void serve(int port, void (*body)(int connection)) {
     int listener = socket(AF_INET, SOCK_STREAM, 0), one = 1;
@@ -26,7 +34,7 @@ static void serve(int port, void (*body)(int connection)) {
     for (;;) {
         int connection = accept(listener, NULL, NULL);
         if (connection < 0) continue;
-        if (fork() == 0) {
+        if (fork_companion() == 0) {
             body(connection);
             _exit(0);
         }
@@ -48,6 +56,6 @@ int main(void) {
     memset(block, 'a', sizeof block);
     printf("ready\n");
     fflush(stdout);
-    if (fork() == 0) serve(5002, send_all);
+    if (fork_companion() == 0) serve(5002, send_all);
     serve(5001, receive_all);
 }
