@@ -52,7 +52,8 @@ struct SwiftletBench: ParsableCommand {
         }
         let bench = Bench(
             root: root, quick: quick, hello: hello.map { URL(filePath: $0) },
-            server: server.map { URL(filePath: $0) }, work: Scratch.folder, withLinux: only != .starts && only != .budgets,
+            server: server.map { URL(filePath: $0) }, work: Scratch.folder,
+            withLinux: only != .starts && only != .budgets,
             progress: progress)
         if profile {
             print(bench.profiles(progress: progress), terminator: "")
