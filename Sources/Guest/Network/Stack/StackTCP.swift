@@ -78,7 +78,7 @@ extension NetworkStack where Device: ~Copyable {
     }
 
     /// Octets that `send` would take now.
-    public func sendRoom(_ id: TCPConnectionID) -> Int {
+    public mutating func sendRoom(_ id: TCPConnectionID) -> Int {
         tcp.sendRoom(id)
     }
 

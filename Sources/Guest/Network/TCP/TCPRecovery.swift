@@ -134,8 +134,10 @@ extension TCPControlBlock {
         else { return }
         congestion.undo()
         if recovery == .fast { flags.insert(.reorders) }
-        // No round trip is taken from this (RFC 4015 §3.4 would): where it was the acknowledgement
-        // that got lost, the time until now is the timeout's own.
+        // No round trip is taken from this (RFC 4015 §3.4 would), nor from what is in flight: where
+        // it was the acknowledgement that got lost, the time until now is the timeout's own, and a
+        // timeout made of timeouts grows without end.
+        sentTimes.clear()
         recovery = .none
         recover = sndUna
         duplicateAcks = 0

@@ -31,6 +31,9 @@ struct TCPSentTimes {
         used = 1
     }
 
+    /// Nothing is known of what is in flight.
+    mutating func clear() { used = 0 }
+
     /// Octets up to `end` were sent behind others. `step`: octets that a mark may stand for;
     /// `first`: where those in flight begin.
     mutating func add(_ end: SequenceNumber, _ time: UInt32, step: Int, first: SequenceNumber) {

@@ -90,11 +90,14 @@ extension TCP {
         connections[checked: index].transmit(&context, now: now, output: &output)
     }
 
-    /// Octets that `send` would take now.
-    public func sendRoom(_ id: TCPConnectionID) -> Int {
+    /// Octets that `send` would take now. If none, `.writable` comes when there is room: the limit
+    /// shrinks with the congestion window, also between that event and this call.
+    public mutating func sendRoom(_ id: TCPConnectionID) -> Int {
         guard let index = live(id), connections[checked: index].takesOctets else { return 0 }
         let limit = connections[checked: index].sendLimit(context)
-        return max(limit - connections[checked: index].sendRing.count, 0)
+        let room = max(limit - connections[checked: index].sendRing.count, 0)
+        if room == 0 { connections[checked: index].flags.insert(.wantsWritable) }
+        return room
     }
 
     /// Ends this side's stream: a FIN follows what was sent. Receiving goes on.
