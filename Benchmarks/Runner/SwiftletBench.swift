@@ -18,7 +18,7 @@ struct SwiftletBench: ParsableCommand {
 
     /// What a run is made of.
     enum Part: String, CaseIterable, ExpressibleByArgument {
-        case budgets, starts, native, transfers, servers
+        case budgets, starts, native, transfers, connections, servers
     }
 
     @Option(
@@ -80,6 +80,7 @@ extension Report {
         if wants(.starts) { measureStarts(bench, progress: progress) }
         if wants(.native) { native = bench.measureNative(progress: progress) }
         if wants(.transfers) { transfers = bench.measureTransfers(progress: progress) }
+        if wants(.connections) { connections = bench.measureConnections(progress: progress) }
         if wants(.servers) { measureServers(bench, progress: progress) }
     }
 
