@@ -152,7 +152,7 @@ struct Report: Codable {
     }
 
     /// Thousands grouped by a space; one decimal where it says something.
-    private static func number(_ value: Double) -> String {
+    static func number(_ value: Double) -> String {
         if abs(value) < 100, value != value.rounded() { return String(format: "%.1f", value) }
         let digits = String(Int(value.rounded()).magnitude)
         var grouped = ""

@@ -27,6 +27,9 @@ struct SwiftletBench: ParsableCommand {
     )
     var only: Part?
 
+    @Flag(help: "Measures nothing: draws docs/benchmarks.svg of the newest results.")
+    var chart = false
+
     @Option(help: "A hello image to measure, instead of building Examples/Hello.")
     var hello: String?
 
@@ -42,6 +45,7 @@ struct SwiftletBench: ParsableCommand {
     func run() throws {
         let handlers = Cleanup.installSignalHandlers()
         let root = URL(filePath: root).standardizedFileURL
+        if chart { return try Chart.write(root: root) }
         try Scratch.make()
         defer { withExtendedLifetime(handlers) { Cleanup.run() } }
 
@@ -66,6 +70,7 @@ struct SwiftletBench: ParsableCommand {
         if only != nil { return }
         let folder = output.map { URL(filePath: $0) } ?? root.appending(path: "Benchmarks/results")
         try report.write(to: folder)
+        if output == nil { try Chart.write(root: root) }
         progress("written to \(folder.path)")
     }
 }
