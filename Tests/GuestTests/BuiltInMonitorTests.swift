@@ -16,18 +16,6 @@ struct BuiltInMonitorTests {
     }
 
     @Test(
-        "A machine that is stopped stops",
-        .enabled(if: MachineKind.hasBuiltIn, MachineKind.comment))
-    func stop() async throws {
-        let image = try await GuestImages.example("HelloHTTP")
-        let exit = try await Machine.with(image, type: .builtIn) { machine in
-            machine.task.cancel()
-            return try await machine.task.value
-        }
-        #expect(exit == .stopped(signal: 15))
-    }
-
-    @Test(
         "Hello runs in half a megabyte",
         .enabled(if: MachineKind.hasBuiltIn, MachineKind.comment))
     func littleMemory() async throws {
