@@ -61,7 +61,31 @@ extension Bench {
             detail: "median of \(count)")
     }
 
-    /// The parts of such a start, by the monitor's own clock.
+    /// The same by `swiftlet run -d`: with all that an instance is made of.
+    func startOfInstance() throws(NotMeasured) -> Figure {
+        let count = quick ? 21 : 101
+        let state = work.appending(path: "starts").path
+        let tool = ["env", "XDG_STATE_HOME=\(state)", root.path + "/.build/release/swiftlet"]
+        let words =
+            tool + [
+                "run", "--detach", "--monitor", "builtin", "--publish", "8085:80",
+                try server.get().built.path,
+            ]
+        let forget = tool + ["rm", "--force", "--all"]
+        let cleanup = Cleanup.add { _ = try? Command.run(forget) }
+        defer {
+            _ = try? Command.run(forget)
+            Cleanup.remove(cleanup)
+        }
+        var times: [Double] = []
+        for _ in 0..<count {
+            times += try starts(1, at: "127.0.0.1", 8085, words).map { $0[0] }
+            _ = try Command.run(forget)
+        }
+        return Figure(value: times.median ?? .nan, detail: "median of \(count)")
+    }
+
+    /// The parts of a start on a published port, by the monitor's own clock.
     func partsOfStart() -> [StartPart] {
         let count = quick ? 21 : 101
         let names = [
