@@ -45,7 +45,31 @@ extension Bench {
             detail: "median of \(count)")
     }
 
-    /// The parts of such a start, by the monitor's own clock.
+    /// The same by `swiftlet run -d`: with all that an instance is made of.
+    func startOfInstance() throws(NotMeasured) -> Figure {
+        let count = quick ? 21 : 101
+        let state = work.appending(path: "starts").path
+        let environment = ["env", "XDG_STATE_HOME=\(state)"]
+        let tool = root.path + "/.build/release/swiftlet"
+        let words = [
+            tool, "run", "--detach", "--monitor", "builtin", "--publish", "8085:80",
+            try server.get().built.path,
+        ]
+        let forget = environment + [tool, "rm", "--force", "--all"]
+        let cleanup = Cleanup.add { _ = try? Command.run(forget) }
+        defer {
+            _ = try? Command.run(forget)
+            Cleanup.remove(cleanup)
+        }
+        var times: [Double] = []
+        for _ in 0..<count {
+            times += try starts(1, at: "127.0.0.1", 8085, words, in: environment).map { $0[0] }
+            _ = try Command.run(forget)
+        }
+        return Figure(value: times.median ?? .nan, detail: "median of \(count)")
+    }
+
+    /// The parts of a start on a published port, by the monitor's own clock.
     func partsOfStart() -> [StartPart] {
         let count = quick ? 21 : 101
         let names = [
@@ -110,14 +134,16 @@ extension Bench {
     }
 
     /// Of each start the milliseconds to the first answer, and those to the monitor's moments.
+    /// `environment` stands in front of the client, and takes no time of the start.
     private func starts(
-        _ count: Int, at address: String, _ port: Int, _ command: [String]
+        _ count: Int, at address: String, _ port: Int, _ command: [String],
+        in environment: [String] = []
     ) throws(NotMeasured) -> [[Double]] {
         let network = try network.get()
         try network.setNeighbour()
         let words =
-            network.enter + [try program("Client/first_answer.c").path, address, "\(port)"]
-            + command
+            network.enter + environment
+            + [try program("Client/first_answer.c").path, address, "\(port)"] + command
         var starts: [[Double]] = []
         for _ in 0..<count {
             let numbers = try Command.run(words).split(whereSeparator: \.isWhitespace)

@@ -139,6 +139,9 @@ extension Report {
         add(
             "the same on a published port, without root", unit: "ms", budget: 10,
             bench.startToPublishedAnswer)
+        add(
+            "`swiftlet run -d` → first HTTP answer on that port", unit: "ms", budget: 10,
+            bench.startOfInstance)
         startParts = bench.partsOfStart()
         progress("many instances")
         add(

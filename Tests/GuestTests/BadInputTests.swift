@@ -44,12 +44,15 @@ extension NetworkGuests {
         /// later; what is lost is lost each time. So one of the later attacks has to leave as many
         /// page frames free as there were before it.
         private func withstand(
+            on type: MachineKind,
             after preparation: @escaping @Sendable (Attacker) throws -> Void = { _ in },
             _ attack: @escaping @Sendable (Attacker) throws -> Void
         ) async throws {
             let network = try await NetworkNamespace(.direct)
             let image = try await GuestImages.guest("Fixture")
-            try await Machine.with(image, on: network, arguments: ["serve"]) { machine in
+            try await Machine.with(
+                image, type: type, on: network, arguments: ["serve"]
+            ) { machine in
                 _ = try await machine.curl("/")
                 let attacker = Attacker(
                     place: machine.place,
@@ -90,8 +93,8 @@ extension NetworkGuests {
             return free
         }
 
-        @Test("Garbage instead of HTTP is answered 400")
-        func garbage() async throws {
+        @Test("Garbage instead of HTTP is answered 400", arguments: MachineKind.environments)
+        func garbage(type: MachineKind) async throws {
             @Sendable func send(_ attacker: Attacker, _ count: Int) throws {
                 var random = SeededRandom(seed: 4)
                 let texts = [
@@ -126,11 +129,11 @@ extension NetworkGuests {
                     _ = try client.answer()
                 }
             }
-            try await withstand(after: fill) { try send($0, 100) }
+            try await withstand(on: type, after: fill) { try send($0, 100) }
         }
 
-        @Test("A header of a megabyte is answered 431")
-        func longHeader() async throws {
+        @Test("A header of a megabyte is answered 431", arguments: MachineKind.environments)
+        func longHeader(type: MachineKind) async throws {
             @Sendable func send(_ attacker: Attacker, _ count: Int) throws {
                 for _ in 0..<count {
                     let client = try Client(attacker.place)
@@ -144,14 +147,14 @@ extension NetworkGuests {
                     try attacker.ask()
                 }
             }
-            try await withstand {
+            try await withstand(on: type) {
                 try send($0, 10)
             }
         }
 
-        @Test("Clients that send an octet a second are closed")
-        func slowLoris() async throws {
-            try await withstand { attacker in
+        @Test("Clients that send an octet a second are closed", arguments: MachineKind.environments)
+        func slowLoris(type: MachineKind) async throws {
+            try await withstand(on: type) { attacker in
                 let clients = try (0..<60).map { _ in
                     let client = try Client(attacker.place)
                     client.send("GET / HTTP/1.1\r\nHost: guest\r\nX-Slow: ")
@@ -168,8 +171,8 @@ extension NetworkGuests {
             }
         }
 
-        @Test("A thousand connections that end in a reset")
-        func resets() async throws {
+        @Test("A thousand connections that end in a reset", arguments: MachineKind.environments)
+        func resets(type: MachineKind) async throws {
             @Sendable func connect(_ attacker: Attacker, _ count: Int) throws {
                 for index in 0..<count {
                     let client = try Client(attacker.place)
@@ -183,13 +186,15 @@ extension NetworkGuests {
                     if index % 100 == 99 { try attacker.ask() }
                 }
             }
-            try await withstand {
+            try await withstand(on: type) {
                 try connect($0, 1000)
             }
         }
 
-        @Test("A hundred thousand SYNs from addresses that do not exist")
-        func synFlood() async throws {
+        @Test(
+            "A hundred thousand SYNs from addresses that do not exist",
+            arguments: MachineKind.environments)
+        func synFlood(type: MachineKind) async throws {
             @Sendable func flood(_ attacker: Attacker, _ count: Int) throws {
                 var random = SeededRandom(seed: 5)
                 let guest = HandMade.guest
@@ -213,14 +218,15 @@ extension NetworkGuests {
                     after.carried - before.carried >= count, after.dropped == before.dropped
                 else { throw MachineFailure(description: "the guest did not get all of it") }
             }
-            try await withstand {
+            try await withstand(on: type) {
                 try flood($0, 100_000)
             }
         }
 
         @Test(
-            "Malformed frames of every layer, and a request after each", arguments: Layer.allCases)
-        func malformed(layer: Layer) async throws {
+            "Malformed frames of every layer, and a request after each", arguments: Layer.allCases,
+            MachineKind.environments)
+        func malformed(layer: Layer, type: MachineKind) async throws {
             @Sendable func send(_ attacker: Attacker) throws {
                 for (name, frames) in layer.malformed {
                     do {
@@ -231,11 +237,13 @@ extension NetworkGuests {
                     }
                 }
             }
-            try await withstand(send)
+            try await withstand(on: type, send)
         }
 
-        @Test("Valid frames with octets changed or missing, by a seed")
-        func mutated() async throws {
+        @Test(
+            "Valid frames with octets changed or missing, by a seed",
+            arguments: MachineKind.environments)
+        func mutated(type: MachineKind) async throws {
             @Sendable func send(_ attacker: Attacker, _ count: Int) throws {
                 var random = SeededRandom(seed: 6)
                 let valid = HandMade.valid
@@ -261,7 +269,7 @@ extension NetworkGuests {
                     if index % 20 == 19 { try attacker.ask() }
                 }
             }
-            try await withstand {
+            try await withstand(on: type) {
                 try send($0, 10_000)
             }
         }

@@ -13,6 +13,7 @@ struct BootTests {
         #expect(end.exit == .exited(0))
     }
 
+    // The built-in monitor's machines need less (BuiltInMonitorTests).
     @Test("Hello runs in a megabyte")
     func littleMemory() async throws {
         let image = try await GuestImages.guest("Hello")
@@ -33,10 +34,13 @@ struct BootTests {
         }
     }
 
-    @Test("A server that is stopped ends idle connections, and answers the last request")
-    func stopServer() async throws {
+    @Test(
+        "A server that is stopped ends idle connections, and answers the last request",
+        arguments: MachineKind.environments)
+    func stopServer(type: MachineKind) async throws {
         let image = try await GuestImages.guest("Fixture")
-        try await Machine.with(image, publishing: [80], arguments: ["serve"]) { machine in
+        try await Machine.with(image, type: type, publishing: [80], arguments: ["serve"]) {
+            machine in
             #expect(try await machine.curl("/").output == "fixture\n")
             let idle = try Connection(port: machine.ports[0].host)
             defer { idle.close() }
@@ -51,10 +55,10 @@ struct BootTests {
         }
     }
 
-    @Test("A machine that is stopped stops")
-    func stop() async throws {
+    @Test("A machine that is stopped stops", arguments: MachineKind.environments)
+    func stop(type: MachineKind) async throws {
         let image = try await GuestImages.example("HelloHTTP")
-        let exit = try await Machine.with(image) { machine in
+        let exit = try await Machine.with(image, type: type) { machine in
             machine.task.cancel()
             return try await machine.task.value
         }

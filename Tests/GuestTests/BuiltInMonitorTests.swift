@@ -16,18 +16,6 @@ struct BuiltInMonitorTests {
     }
 
     @Test(
-        "A machine that is stopped stops",
-        .enabled(if: MachineKind.hasBuiltIn, MachineKind.comment))
-    func stop() async throws {
-        let image = try await GuestImages.example("HelloHTTP")
-        let exit = try await Machine.with(image, type: .builtIn) { machine in
-            machine.task.cancel()
-            return try await machine.task.value
-        }
-        #expect(exit == .stopped(signal: 15))
-    }
-
-    @Test(
         "Hello runs in half a megabyte",
         .enabled(if: MachineKind.hasBuiltIn, MachineKind.comment))
     func littleMemory() async throws {
@@ -68,7 +56,8 @@ struct BuiltInMonitorTests {
 
     @Test(
         "It runs for those who are not root",
-        .enabled(if: MachineKind.hasBuiltIn && getuid() == 0, "needs root, to be somebody else"))
+        .enabled(if: MachineKind.hasBuiltIn, MachineKind.comment),
+        .enabled(if: getuid() == 0, "needs root, to be somebody else"))
     func unprivileged() async throws {
         let image = try await GuestImages.guest("Hello")
         var monitor = try await BuiltIn.find()
@@ -112,18 +101,18 @@ struct BuiltInMonitorTests {
 
     @Test(
         "What is in force is shown, and counted what comes and goes, of each monitor what it has",
-        .enabled(if: MachineKind.hasBuiltIn, MachineKind.comment),
-        arguments: ["builtin", "qemu"])
-    func inspection(monitor: String) async throws {
+        .enabled(if: Requirement.isMet, "\(Requirement.reason)"),
+        arguments: MachineKind.environments)
+    func inspection(kind: MachineKind) async throws {
         let image = try await GuestImages.example("HelloHTTP").path.string
-        try await InstanceTool.with(monitor: monitor) { swiftlet in
+        try await InstanceTool.with(monitor: kind.monitorName) { swiftlet in
             let port = try Machine.freePort()
             _ = try await swiftlet("run", "-d", "--name", "web", "-p", "\(port):80", image)
             #expect(try await swiftlet.curl(port).output == "Hello\n")
 
             let shown = try await swiftlet("inspect", "--json", "web").output
             let seen = try JSONDecoder().decode(Inspection.self, from: Data(shown.utf8))
-            let isOurs = monitor == "builtin"
+            let isOurs = kind == .builtIn
             #expect(seen.kernel.seccomp == (isOurs ? "filter" : "none"), "\(shown)")
             #expect(seen.kernel.noNewPrivileges == isOurs)
             #expect((seen.kernel.capabilities == 0) == (isOurs || getuid() != 0))
@@ -135,6 +124,11 @@ struct BuiltInMonitorTests {
             #expect(text.contains(isOurs ? "seccomp         filter, 1 installed" : "none: any"))
             let table = try await swiftlet("stats", "--no-stream").output
             #expect(table.contains("EXITS/S"), "\(table)")
+
+            let row = try #require(try await swiftlet.list().first)
+            for process in [try #require(row.process), try #require(row.supervisor)] {
+                #expect(try Self.processors(of: process) == Self.processors(of: getpid()))
+            }
 
             let before = try await Self.counters(swiftlet)
             for _ in 0..<5 { #expect(try await swiftlet.curl(port).output == "Hello\n") }
@@ -152,6 +146,12 @@ struct BuiltInMonitorTests {
             // Registers are read in memory.
             #expect(last.registerReads == 0)
         }
+    }
+
+    /// On which it may run.
+    private static func processors(of process: Int32) throws -> Substring? {
+        String(decoding: try FileSystem.read(FilePath("/proc/\(process)/status")), as: UTF8.self)
+            .split(separator: "\n").first { $0.hasPrefix("Cpus_allowed:") }
     }
 
     private static func counters(_ swiftlet: InstanceTool) async throws -> Stats.Counters? {

@@ -80,14 +80,17 @@ struct DiskTests {
         #expect(end.output == "DiskError.noDisk\n")
     }
 
-    @Test("A file that can be no disk is named, and what to do", arguments: ["builtin", "qemu"])
-    func refused(monitor: String) async throws {
-        guard monitor == "qemu" || MachineKind.hasBuiltIn else { return }
+    @Test(
+        "A file that can be no disk is named, and what to do", arguments: MachineKind.environments)
+    func refused(kind: MachineKind) async throws {
         let image = try await GuestImages.guest("Fixture").path.string
         func run(_ disk: String) async throws -> ProcessOutcome {
             try await ProcessRunner.collect(
                 Machine.tool,
-                ["run", image, "--monitor", monitor, "--disk", disk, "--", "disk", "verify"])
+                [
+                    "run", image, "--monitor", kind.monitorName, "--disk", disk, "--", "disk",
+                    "verify",
+                ])
         }
         let missing = try await run("/no/such/disk")
         #expect(missing.exitCode == 125)

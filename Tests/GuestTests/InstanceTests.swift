@@ -140,10 +140,9 @@ struct InstanceTests {
         }
     }
 
-    /// One kind of each monitor.
-    static let monitors = MachineKind.available.filter { $0 == .microvm || $0 == .builtIn }
-
-    @Test("A server that is stopped finishes the request that it is at", arguments: monitors)
+    @Test(
+        "A server that is stopped finishes the request that it is at",
+        arguments: MachineKind.environments)
     func graceful(kind: MachineKind) async throws {
         let image = try await GuestImages.guest("Fixture").path.string
         try await InstanceTool.with(monitor: kind.monitorName) { swiftlet in
@@ -187,7 +186,7 @@ struct InstanceTests {
 
     @Test(
         "A guest that never waits hears of it, even one that listens late",
-        arguments: monitors)
+        arguments: MachineKind.environments)
     func busy(kind: MachineKind) async throws {
         let image = try await GuestImages.guest("Fixture").path.string
         try await InstanceTool.with(monitor: kind.monitorName) { swiftlet in
@@ -201,7 +200,7 @@ struct InstanceTests {
         }
     }
 
-    @Test("What has not finished in time is killed", arguments: monitors)
+    @Test("What has not finished in time is killed", arguments: MachineKind.environments)
     func late(kind: MachineKind) async throws {
         let image = try await GuestImages.guest("Fixture").path.string
         try await InstanceTool.with(monitor: kind.monitorName) { swiftlet in
@@ -301,11 +300,9 @@ struct InstanceTests {
         }
     }
 
-    static let hasBuiltIn = access("/dev/kvm", R_OK | W_OK) == 0
-
     @Test(
         "The built-in monitor's instances live and die like others",
-        .enabled(if: hasBuiltIn, "/dev/kvm does not open"))
+        .enabled(if: MachineKind.hasBuiltIn, MachineKind.comment))
     func builtIn() async throws {
         let image = try await GuestImages.example("HelloHTTP").path.string
         try await InstanceTool.with(monitor: "builtin") { swiftlet in

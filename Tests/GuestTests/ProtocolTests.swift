@@ -65,14 +65,16 @@ extension NetworkGuests {
 
         @Test(
             "Nobody answers for an address that the guest was not given",
-            .enabled(if: NetworkNamespace.isPossible, NetworkNamespace.comment))
-        func otherAddress() async throws {
+            .enabled(if: NetworkNamespace.isPossible, NetworkNamespace.comment),
+            arguments: MachineKind.environments)
+        func otherAddress(type: MachineKind) async throws {
             let network = try await NetworkNamespace(.direct)
             let image = try await GuestImages.guest("Fixture")
             let address = BootCommandLine.Network.fixed(
                 address: "10.77.0.3", prefixLength: 24, gateway: nil)
-            try await Machine.with(image, on: network, address: address, arguments: ["serve"]) {
-                _ in
+            try await Machine.with(
+                image, type: type, on: network, address: address, arguments: ["serve"]
+            ) { _ in
                 let found = try await network.run([
                     "curl", "--silent", "--retry", "20", "--retry-delay", "1",
                     "--retry-connrefused", "http://10.77.0.3/",

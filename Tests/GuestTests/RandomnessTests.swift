@@ -6,7 +6,8 @@ import Testing
 
 @Suite("Randomness", .enabled(if: Requirement.isMet, "\(Requirement.reason)"), .serialized)
 struct RandomnessTests {
-    /// A machine whose processor has neither RDRAND nor RDSEED.
+    /// A machine whose processor has neither RDRAND nor RDSEED. Only QEMU's translator can hide them:
+    /// in the built-in monitor a guest has the host's, whatever its devices are.
     private func monitor(hasDevice: Bool) -> QEMU {
         var qemu = QEMU(acceleration: .tcg)
         qemu.amend = { command in

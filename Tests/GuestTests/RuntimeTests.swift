@@ -19,12 +19,13 @@ struct RuntimeTests {
         #expect(end.exit == .exited(0))
     }
 
-    @Test("Arguments and environment arrive as they were given")
-    func arguments() async throws {
+    @Test(
+        "Arguments and environment arrive as they were given", arguments: MachineKind.environments)
+    func arguments(type: MachineKind) async throws {
         let image = try await GuestImages.guest("Fixture")
         let given = ["two words", "", "--", "100%", "a=b", "tab\there", "ü", "ip=dhcp"]
         let end = try await Machine.run(
-            image, arguments: ["arguments"] + given,
+            image, type: type, arguments: ["arguments"] + given,
             environment: [("GREETING", "hällo, wörld = 1"), ("EMPTY", "")])
         let expected =
             given.map { "argument [\($0)]" }
@@ -33,10 +34,10 @@ struct RuntimeTests {
         #expect(end.exit == .exited(0))
     }
 
-    @Test("A logged event is one line of logfmt")
-    func logger() async throws {
+    @Test("A logged event is one line of logfmt", arguments: MachineKind.environments)
+    func logger(type: MachineKind) async throws {
         let image = try await GuestImages.guest("Fixture")
-        let end = try await Machine.run(image, arguments: ["log"])
+        let end = try await Machine.run(image, type: type, arguments: ["log"])
         let line = try #require(
             try /time=(\d{4})-\d\d-\d\dT\d\d:\d\d:\d\dZ level=info (.*?)\r?\n/.wholeMatch(
                 in: end.output), "\(end.output)")
@@ -47,10 +48,12 @@ struct RuntimeTests {
         )
     }
 
-    @Test("The exit code reaches the host", arguments: [0, 3, 255] as [UInt8])
-    func exitCode(code: UInt8) async throws {
+    @Test(
+        "The exit code reaches the host", arguments: [0, 3, 255] as [UInt8],
+        MachineKind.environments)
+    func exitCode(code: UInt8, type: MachineKind) async throws {
         let image = try await GuestImages.guest("Fixture")
-        let end = try await Machine.run(image, arguments: ["exit", "\(code)"])
+        let end = try await Machine.run(image, type: type, arguments: ["exit", "\(code)"])
         #expect(end.exit == .exited(code))
         #expect(end.output == "")
     }
@@ -110,10 +113,11 @@ struct FaultTests {
         try await check(end, on: type)
     }
 
-    @Test("Memory that runs out names the remedy")
-    func memory() async throws {
+    @Test("Memory that runs out names the remedy", arguments: MachineKind.environments)
+    func memory(type: MachineKind) async throws {
         let image = try await GuestImages.guest("Fixture")
-        let end = try await Machine.run(image, memory: 8 << 20, arguments: ["exhaust"])
+        let end = try await Machine.run(
+            image, type: type, memory: 8 << 20, arguments: ["exhaust"])
         #expect(end.output.contains("give the machine more (-m)"), "\(end.output)")
         let numbers = try #require(
             try /(\d+) KiB of (\d+) KiB are free/.firstMatch(in: end.output), "\(end.output)")
@@ -124,10 +128,12 @@ struct FaultTests {
         #expect(free < whole / 4)
     }
 
-    @Test("An error that main throws ends the machine with exit code 1 and the error's type")
-    func uncaughtError() async throws {
+    @Test(
+        "An error that main throws ends the machine with exit code 1 and the error's type",
+        arguments: MachineKind.environments)
+    func uncaughtError(type: MachineKind) async throws {
         let image = try await GuestImages.guest("Fixture")
-        let end = try await Machine.run(image, arguments: ["throw"])
+        let end = try await Machine.run(image, type: type, arguments: ["throw"])
         #expect(end.exit == .exited(1), "\(end.output)")
         let shown = await Self.symbolised(end.output, of: image)
         #expect(shown.contains { $0 == "swiftlet: main ended by throwing an error" }, "\(shown)")
@@ -135,10 +141,12 @@ struct FaultTests {
         #expect(!end.output.contains("fault"), "\(end.output)")
     }
 
-    @Test("Of an error of the network's the case is named too, and output comes before the report")
-    func uncaughtNetworkError() async throws {
+    @Test(
+        "Of an error of the network's the case is named too, and output comes before the report",
+        arguments: MachineKind.environments)
+    func uncaughtNetworkError(type: MachineKind) async throws {
         let image = try await GuestImages.guest("Fixture")
-        let end = try await Machine.run(image, arguments: ["throw-network"])
+        let end = try await Machine.run(image, type: type, arguments: ["throw-network"])
         #expect(end.exit == .exited(1), "\(end.output)")
         let lines = end.output.split(whereSeparator: \.isNewline)
         #expect(

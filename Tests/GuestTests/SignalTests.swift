@@ -28,7 +28,7 @@ struct SignalTests {
 
     @Test(
         "A signal asks the application to finish, and the exit code is its own",
-        arguments: ["INT", "TERM"], InstanceTests.monitors)
+        arguments: ["INT", "TERM"], MachineKind.environments)
     func ask(signal: String, kind: MachineKind) async throws {
         let image = try await GuestImages.example("HelloHTTP")
         let port = try Machine.freePort()
@@ -45,7 +45,7 @@ struct SignalTests {
 
     @Test(
         "A second signal stops the machine without a word, and the exit code tells it",
-        arguments: [("INT", 130), ("TERM", 143)] as [(String, Int32)], InstanceTests.monitors)
+        arguments: [("INT", 130), ("TERM", 143)] as [(String, Int32)], MachineKind.environments)
     func stop(signal: (name: String, code: Int32), kind: MachineKind) async throws {
         let image = try await GuestImages.guest("Fixture")
         let state = try FileSystem.makeTemporaryFolder()

@@ -13,10 +13,13 @@ extension NetworkGuests {
             try FileSystem.read(Self.files.appending(name))
         }
 
-        @Test("Every file has its type, and is what lies in the folder")
-        func types() async throws {
-            try await Machine.with(try await GuestImages.example("Website"), publishing: [80]) {
-                machine in
+        @Test(
+            "Every file has its type, and is what lies in the folder",
+            arguments: MachineKind.environments)
+        func types(type: MachineKind) async throws {
+            try await Machine.with(
+                try await GuestImages.example("Website"), type: type, publishing: [80]
+            ) { machine in
                 _ = try await machine.curl("/")
                 let client = try Client(machine.place)
                 let pages = [
@@ -27,10 +30,10 @@ extension NetworkGuests {
                     ("/images/layers.png", "images/layers.png", "image/png"),
                     ("/images/logo.svg", "images/logo.svg", "image/svg+xml"),
                 ]
-                for (path, file, type) in pages {
+                for (path, file, contentType) in pages {
                     let answer = try client.get(path)
                     #expect(answer.status == 200)
-                    #expect(answer.field("Content-Type") == type)
+                    #expect(answer.field("Content-Type") == contentType)
                     #expect(answer.field("Cache-Control") == "max-age=60")
                     #expect(answer.body == (try contents(file)), "\(path)")
                 }
@@ -46,10 +49,11 @@ extension NetworkGuests {
             }
         }
 
-        @Test("HEAD, ETag with 304, and ranges with 206")
-        func conditions() async throws {
-            try await Machine.with(try await GuestImages.example("Website"), publishing: [80]) {
-                machine in
+        @Test("HEAD, ETag with 304, and ranges with 206", arguments: MachineKind.environments)
+        func conditions(type: MachineKind) async throws {
+            try await Machine.with(
+                try await GuestImages.example("Website"), type: type, publishing: [80]
+            ) { machine in
                 _ = try await machine.curl("/")
                 let page = try contents("numbers.html")
                 let client = try Client(machine.place)
@@ -98,10 +102,13 @@ extension NetworkGuests {
             }
         }
 
-        @Test("Ten thousand requests over 64 connections, each answered right")
-        func tenThousand() async throws {
-            try await Machine.with(try await GuestImages.example("Website"), publishing: [80]) {
-                machine in
+        @Test(
+            "Ten thousand requests over 64 connections, each answered right",
+            arguments: MachineKind.environments)
+        func tenThousand(type: MachineKind) async throws {
+            try await Machine.with(
+                try await GuestImages.example("Website"), type: type, publishing: [80]
+            ) { machine in
                 _ = try await machine.curl("/")
                 let page = try contents("index.html")
                 try await onThread {
@@ -114,11 +121,13 @@ extension NetworkGuests {
 
         @Test(
             "So it is over a tap, and wrk with 64 connections sees no error",
-            .enabled(if: NetworkNamespace.isPossible, NetworkNamespace.comment))
-        func tap() async throws {
+            .enabled(if: NetworkNamespace.isPossible, NetworkNamespace.comment),
+            arguments: MachineKind.environments)
+        func tap(type: MachineKind) async throws {
             let network = try await NetworkNamespace(.direct)
-            try await Machine.with(try await GuestImages.example("Website"), on: network) {
-                machine in
+            try await Machine.with(
+                try await GuestImages.example("Website"), type: type, on: network
+            ) { machine in
                 _ = try await machine.curl("/")
                 let page = try contents("index.html")
                 try await onThread {

@@ -23,6 +23,15 @@ struct SupervisorTests {
         #expect(!instance.tell(.kill))
     }
 
+    @Test("A machine may run on every processor that its supervisor may")
+    func processors() async throws {
+        let life = try Life("grep Cpus_allowed: /proc/self/status")
+        #expect(try await life.code == 0)
+        let own = String(decoding: try FileSystem.read("/proc/self/status"), as: UTF8.self)
+            .split(separator: "\n").first { $0.hasPrefix("Cpus_allowed:") }
+        #expect(try life.console() == "\(try #require(own))\n")
+    }
+
     @Test("A guest's exit code is the last octet of its exit file; none is a death")
     func exitFile() async throws {
         #expect(try await Life("printf '\\003' > exit", exitFile: true).code == 3)

@@ -114,7 +114,9 @@ struct ImageFile {
     }
 
     /// Reads the segments into the guest's memory, and lets go of the file.
-    func load(into memory: GuestMemory, delta: Int64) throws(MonitorError) {
+    ///
+    /// - Returns: where an error that `main` does not catch ends, if the image says so.
+    func load(into memory: GuestMemory, delta: Int64) throws(MonitorError) -> MainEnd? {
         defer { close(file) }
         for segment in segments where segment.fileSize > 0 {
             let physical = UInt64(Int64(segment.address) + delta)
@@ -130,14 +132,16 @@ struct ImageFile {
                 done += count
             }
         }
-        try checkVersion(memory, delta: delta)
+        return try readHeader(memory, delta: delta)
     }
 
     /// The image header, first in writable data, says which contract the image was built for.
-    private func checkVersion(_ memory: GuestMemory, delta: Int64) throws(MonitorError) {
+    private func readHeader(
+        _ memory: GuestMemory, delta: Int64
+    ) throws(MonitorError) -> MainEnd? {
         guard let data = segments.first(where: { $0.permission == .readWrite }),
             let start = memory.pointer(
-                UInt64(Int64(data.address) + delta), UInt64(ImageHeader.size)),
+                UInt64(Int64(data.address) + delta), max(data.size, UInt64(ImageHeader.size))),
             let header = ImageHeader(
                 UnsafeRawBufferPointer(start: start, count: ImageHeader.size).bytes, at: 0)
         else { throw MonitorError("the image has no image header") }
@@ -146,5 +150,15 @@ struct ImageFile {
                 "the image speaks boot protocol \(header.version), this monitor "
                     + "\(bootProtocolVersion): build it again with this version")
         }
+        let size = ImageHeader.size + MainEnd.size
+        guard header.flags & ImageHeader.tellsMainEnd != 0, data.size >= UInt64(size),
+            let mainEnd = MainEnd(
+                UnsafeRawBufferPointer(start: start, count: size).bytes, at: ImageHeader.size),
+            // Where the guest goes on has to be code of its own, and no address that `iretq` refuses.
+            segments.contains(where: {
+                $0.permission == .code && $0.address <= mainEnd.handler && mainEnd.handler < $0.end
+            })
+        else { return nil }
+        return mainEnd
     }
 }

@@ -41,6 +41,7 @@ struct Machine {
     private let supervisor: GuestMemory
     private var devices: Devices
     private let statistics: StatisticsPage
+    private let mainEnd: MainEnd?
     /// Whether the guest has left the machine, and has waited; each is noted once.
     private var hasLeft = false
     private var hasWaited = false
@@ -59,7 +60,7 @@ struct Machine {
         moments.pass(.machineMade)
         var memory = try GuestMemory(layout.ram)
         memory.deviceRange = layout.heap
-        try image.load(into: memory, delta: layout.imageDelta)
+        mainEnd = try image.load(into: memory, delta: layout.imageDelta)
         moments.pass(.imageLoaded)
         // Not before, as the network's process would have it too.
         statistics = StatisticsPage()
@@ -276,6 +277,15 @@ struct Machine {
         // Of ring 3 the stub was reached, and is forbidden.
         if SupervisorPages.isSystemCall(at: interrupted.rip) {
             return reportSystemCall(interrupted)
+        }
+        if vector == 6, let mainEnd, interrupted.rip >= mainEnd.start, interrupted.rip < mainEnd.end
+        {
+            // The stub's `iretq` goes there, still in ring 3, on a stack as behind a call.
+            frame.storeBytes(of: mainEnd.handler, as: UInt64.self)
+            frame.storeBytes(
+                of: interrupted.rsp & ~15 &- 8, toByteOffset: 24, as: UInt64.self)
+            swiftlet_run_set_argument(kvm.run, interrupted.rip)
+            return nil
         }
         let fault = Fault(
             vector: vector, errorCode: hasErrorCode ? word(-1) : 0,

@@ -68,14 +68,25 @@ struct RunCommand: AsyncParsableCommand {
     @Argument(parsing: .postTerminator, help: "Arguments for the application, after --.")
     var arguments: [String] = []
 
-    /// Whether nothing has to be waited for: an image that is started in the background.
-    var isImmediate: Bool {
-        detach && FileSystem.status(FilePath(path)).map { $0.kind != .folder } ?? true
-            && !isProgram
+    /// What lies at `path`.
+    enum Given {
+        case package
+        /// A Linux program.
+        case program
+        /// Octets of what may be an image; nil if there are none to be had.
+        case file([UInt8]?)
+    }
+
+    /// Looks at what lies at `path`, and reads it once.
+    func given() -> Given {
+        if FileSystem.isFolder(FilePath(path)) { return .package }
+        guard FileSystem.isFile(FilePath(path)),
+            let contents = try? FileSystem.read(FilePath(path))
+        else { return .file(nil) }
+        return LinuxProgram.isProgram(contents) ? .program : .file(contents)
     }
 
     func run() async throws {
-        if isImmediate { return try runImmediately() }
         let plan = try plan()
         let image = try await self.image()
         let configuration = plan.configuration(of: image)
@@ -84,11 +95,11 @@ struct RunCommand: AsyncParsableCommand {
         throw ArgumentParser.ExitCode(try await runHere(configuration, image: image))
     }
 
-    /// As `run` for what `isImmediate`, without a thread or task besides this one: that takes longer
-    /// than all the rest.
-    func runImmediately() throws {
+    /// As `run` for an image that is started in the background, without a thread or task besides this
+    /// one: that takes longer than all the rest.
+    func runImmediately(_ contents: [UInt8]?) throws {
         let plan = try plan()
-        let image = try finishedImage()
+        let image = try finishedImage(contents)
         try start(plan.configuration(of: image), image, plan.ports)
     }
 
@@ -170,27 +181,26 @@ struct RunCommand: AsyncParsableCommand {
         return try await Foreground.run(claim, image: image)
     }
 
-    /// Whether a Linux program lies at `path`.
-    private var isProgram: Bool {
-        FileSystem.isFile(FilePath(path))
-            && (try? FileSystem.read(FilePath(path))).map(LinuxProgram.isProgram) ?? false
-    }
-
     /// The image to boot: the one given, or the one that the package or the program makes.
     private func image() async throws(ToolError) -> Image {
-        guard FileSystem.isFolder(FilePath(path)) || isProgram else { return try finishedImage() }
+        if case .file(let contents) = given() { return try finishedImage(contents) }
         return try Image(await options.build(path).image)
     }
 
-    /// The image at `path`.
-    private func finishedImage() throws(ToolError) -> Image {
+    /// The image at `path`, which has these octets.
+    private func finishedImage(_ contents: [UInt8]?) throws(ToolError) -> Image {
         guard FileSystem.status(FilePath(path)) != nil else {
             throw ToolError(
                 "nothing lies at '\(path)'",
                 hint: "Give a package's folder, an image or a Linux program.",
                 exitCode: SwiftletBuild.ExitCode.usage)
         }
-        let image = try Image(FilePath(path))
+        let image =
+            if let contents {
+                try Image(FilePath(path), contents: contents)
+            } else {
+                try Image(FilePath(path))
+            }
         guard options.files == nil else {
             throw ToolError(
                 "--files goes with a package, and '\(path)' is a finished image",

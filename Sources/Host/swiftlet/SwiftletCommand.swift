@@ -22,6 +22,18 @@ struct SwiftletCommand: AsyncParsableCommand {
     /// Of this release (CHANGELOG.md).
     static let version = "0.1.0"
 
+    /// The verb with its options. To look through all verbs takes a millisecond, so `run` is tried alone
+    /// first; whatever is wrong with a line is told by all of them.
+    private static func parse() throws -> any ParsableCommand {
+        let words = CommandLine.arguments.dropFirst()
+        if words.first == RunCommand.configuration.commandName,
+            let run = try? RunCommand.parse(Array(words.dropFirst()))
+        {
+            return run
+        }
+        return try parseAsRoot()
+    }
+
     /// Runs the verb that was asked for; the one place where errors are printed.
     static func main() async {
         // Not worth an argument parser's time, and not for people.
@@ -30,9 +42,10 @@ struct SwiftletCommand: AsyncParsableCommand {
             Glibc.exit(SupervisorProcess.main(folder: FilePath(words[2])))
         }
         do {
-            var command = try parseAsRoot()
-            if let run = command as? RunCommand, run.isImmediate {
-                try run.runImmediately()
+            var command = try parse()
+            if let run = command as? RunCommand, run.detach, case .file(let contents) = run.given()
+            {
+                try run.runImmediately(contents)
             } else if var asynchronous = command as? any AsyncParsableCommand {
                 try await asynchronous.run()
             } else {

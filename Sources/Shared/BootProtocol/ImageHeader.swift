@@ -13,6 +13,8 @@ public struct ImageHeader: Equatable, Sendable {
 
     /// Of `flags`: the image listens for `ConsoleControl.stop`.
     public static var listensForStop: UInt32 { 1 << 0 }
+    /// Of `flags`: behind the header stands a `MainEnd`. The guest's sources set it.
+    public static var tellsMainEnd: UInt32 { 1 << 1 }
 
     public var version: UInt32 = bootProtocolVersion
     public var flags: UInt32 = 0
@@ -53,6 +55,27 @@ public struct ImageHeader: Equatable, Sendable {
             return octets
         }
     #endif
+}
+
+/// Where an error that `main` does not catch ends: Embedded Swift traps there. A monitor that gets the
+/// guest's exceptions goes on at `handler`, with the trap's address in rdi; it reports the error.
+public struct MainEnd: Equatable, Sendable {
+    /// Octets behind the header.
+    public static var size: Int { 24 }
+
+    /// The instructions among which such a trap is the only one.
+    public var start: UInt64
+    public var end: UInt64
+    public var handler: UInt64
+
+    /// Reads it at `offset`; nil if there is no room.
+    public init?(_ bytes: RawSpan, at offset: Int) {
+        guard offset >= 0, bytes.byteCount >= Self.size, offset <= bytes.byteCount &- Self.size
+        else { return nil }
+        start = bytes.littleEndian64(offset)
+        end = bytes.littleEndian64(offset &+ 8)
+        handler = bytes.littleEndian64(offset &+ 16)
+    }
 }
 
 extension RawSpan {

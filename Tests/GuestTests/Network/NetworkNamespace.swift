@@ -14,8 +14,12 @@ final class NetworkNamespace: Sendable {
     static let guestAddress = "10.77.0.2"
     static let hostMAC: UInt64 = 0x0200_0077_0001
     static let guestMAC: UInt64 = 0x5254_0077_0002
-    /// The tap that QEMU attaches the guest to.
+    /// The tap that the monitor attaches the guest to.
     static let guestTap = "guest0"
+    /// The guest's end of a link that is the test's: behind a bridge, on a tap that offers nothing. So
+    /// Linux cuts segments and computes checksums that the guest's card leaves to it, before the test
+    /// sees the frames.
+    static let linkTap = "link0"
     /// Linux's own tap, where the link between the two is the test's.
     static let hostTap = "host0"
 
@@ -55,7 +59,12 @@ final class NetworkNamespace: Sendable {
         let host = link == .direct ? Self.guestTap : Self.hostTap
         var lines = ["link set lo up", "tuntap add \(Self.guestTap) mode tap"]
         if link == .open {
-            lines += ["tuntap add \(host) mode tap", "link set \(Self.guestTap) up"]
+            lines += ["tuntap add \(host) mode tap", "link add bridge0 type bridge"]
+            for tap in [Self.guestTap, Self.linkTap] {
+                if tap != Self.guestTap { lines.append("tuntap add \(tap) mode tap") }
+                lines += ["link set \(tap) master bridge0", "link set \(tap) up"]
+            }
+            lines.append("link set bridge0 up")
         }
         lines += [
             "link set \(host) address \(Self.text(Self.hostMAC))",

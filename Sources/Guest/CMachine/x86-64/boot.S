@@ -165,11 +165,14 @@ swiftlet_monitor_frequency: .skip 8
 swiftlet_image_header:
     .ascii "SWIFTLET"
     .long 2                              // bootProtocolVersion
-    .long 0
+    .long 2                              // flags: MainEnd stands behind
     .quad 0                              // virtual address of the packed files
     .quad 0                              // their size
     .quad 0                              // end of the image, 0 if no builder touched it
     .quad 0                              // physical base
+    .quad swiftlet_after_main_start
+    .quad swiftlet_after_main_end
+    .quad swiftlet_end_of_throwing_main
 
     .section .boot_only, "aw", @nobits
     .balign 4096

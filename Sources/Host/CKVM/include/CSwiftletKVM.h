@@ -115,6 +115,11 @@ SWIFTLET_INLINE void swiftlet_run_set_result(struct kvm_run *run, uint32_t value
   run->s.regs.regs.rax = value;
   run->kvm_dirty_regs |= KVM_SYNC_X86_REGS;
 }
+// The first argument of a function that the guest goes on at.
+SWIFTLET_INLINE void swiftlet_run_set_argument(struct kvm_run *run, uint64_t value) {
+  run->s.regs.regs.rdi = value;
+  run->kvm_dirty_regs |= KVM_SYNC_X86_REGS;
+}
 SWIFTLET_INLINE int swiftlet_run_io_is_write(const struct kvm_run *run) { return run->io.direction == KVM_EXIT_IO_OUT; }
 SWIFTLET_INLINE uint16_t swiftlet_run_io_port(const struct kvm_run *run) { return run->io.port; }
 SWIFTLET_INLINE uint64_t swiftlet_run_io_octets(const struct kvm_run *run) { return (uint64_t)run->io.size * run->io.count; }

@@ -123,7 +123,7 @@ enum RuntimeChecks {
                             await sleep(for: .microseconds(number * 50))
                             inner.cancelAll()
                         }
-                        async let forgotten: Void = sleep(for: .seconds(3_600))
+                        async let _: Void = sleep(for: .seconds(3_600))
                         if number == round { await Task.yield() }
                         _ = number
                         return 1
