@@ -25,10 +25,15 @@ final class DriverModel {
     private let link: Int32
     /// The file behind the disk: eight sectors, each full of its number.
     let disk: Int32
+    /// The host's end of standard input, and what comes out of the console.
+    let input: Int32
+    let output: Int32
+    private let console: [Int32]
 
     static let entropy = MachineLayout.deviceAddress(0)
     static let network = MachineLayout.deviceAddress(1)
     static let block = MachineLayout.deviceAddress(2)
+    static let console = MachineLayout.deviceAddress(3)
     static let sectorCount = 8
 
     init(diskIsReadOnly: Bool = false) throws {
@@ -48,6 +53,14 @@ final class DriverModel {
             throw MonitorError.system("socketpair")
         }
         (link, host) = (ends[0], ends[1])
+        var pipes: [Int32] = [-1, -1, -1, -1]
+        let isMade = pipes.withUnsafeMutableBufferPointer {
+            socketpair(AF_UNIX, type, 0, $0.baseAddress!) == 0
+                && pipe2($0.baseAddress! + 2, Int32(O_NONBLOCK)) == 0
+        }
+        guard isMade else { throw MonitorError.system("pipe") }
+        (input, output) = (pipes[1], pipes[2])
+        console = [pipes[0], pipes[3]]
         disk = try Self.makeDisk()
         devices = Devices(
             network: NetworkDevice(
@@ -55,7 +68,8 @@ final class DriverModel {
             block: BlockDevice(
                 DiskFile(
                     file: disk, sectorCount: UInt64(Self.sectorCount),
-                    isReadOnly: diskIsReadOnly)))
+                    isReadOnly: diskIsReadOnly)),
+            console: ConsoleDevice(input: console[0], output: console[1]))
     }
 
     /// A file without a name.
@@ -91,6 +105,7 @@ final class DriverModel {
         close(link)
         close(host)
         close(disk)
+        for file in console + [input, output] { close(file) }
         block.deallocate()
         untouched.deallocate()
     }
