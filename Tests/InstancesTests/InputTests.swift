@@ -37,7 +37,7 @@ struct InputTests {
             hasInput: true)
         #expect(try await life.code == 0)
         #expect(
-            try life.console().components(separatedBy: "\n").filter { $0 == " 00 00" }.count == 2)
+            try life.console().split(separator: "\n").filter { $0 == " 00 00" }.count == 2)
     }
 
     @Test("A machine that takes nothing stops the writer; the supervisor goes on")
@@ -51,7 +51,7 @@ struct InputTests {
         // Until nothing goes in for a while; pipe, piece and socket hold less than 2 MiB.
         var refusals = 0
         while refusals < 20, written < 16 << 20 {
-            if let count = try? pipe.writing.write(octets), count > 0 {
+            if let count = try? octets.withUnsafeBytes({ try pipe.writing.write($0) }), count > 0 {
                 written += count
                 refusals = 0
             } else {
