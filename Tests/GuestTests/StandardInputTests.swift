@@ -2,6 +2,7 @@
 
 import Foundation
 import SwiftletBuild
+import SwiftletHypervisors
 import SystemPackage
 import Testing
 
