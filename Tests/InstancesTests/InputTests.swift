@@ -21,7 +21,7 @@ struct InputTests {
         let pipe = try makePipe()
         _ = try pipe.writing.writeAll(Array("abc".utf8))
         let life = try Life(
-            "echo ready; od -An -tx1 <&3; exit 3", hasInput: true, input: pipe.reading)
+            "echo ready; head -c 7 <&3 | od -An -tx1; exit 3", hasInput: true, input: pipe.reading)
         try await life.waitForConsole("ready")
         try pipe.writing.close()
         #expect(try await life.code == 3)
@@ -32,7 +32,7 @@ struct InputTests {
     @Test("Without a source the input is at its end at once, after a restart too")
     func none() async throws {
         let life = try Life(
-            "od -An -tx1 <&3; test -e again || { touch again; exit 1; }",
+            "head -c 2 <&3 | od -An -tx1; test -e again || { touch again; exit 1; }",
             restart: .onFailure(limit: nil),
             hasInput: true)
         #expect(try await life.code == 0)
