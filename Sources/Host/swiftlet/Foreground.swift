@@ -29,7 +29,8 @@ enum Foreground {
                     complain: { Terminal.note($0) })
                 let result: Result<(code: Int32, reason: String?), ToolError>
                 do throws(ToolError) {
-                    result = .success(try Supervisor(claim, sink: sink, input: .standardInput).run())
+                    result = .success(
+                        try Supervisor(claim, sink: sink, input: .standardInput).run())
                 } catch {
                     claim.abandon()
                     result = .failure(error)
