@@ -13,7 +13,8 @@ int main(void) {
   struct stat status;
   fstat(STDIN_FILENO, &status);
   printf("pipe %d\n", S_ISFIFO(status.st_mode));
-  printf("write %zd %d\n", write(STDIN_FILENO, "x", 1), errno == EBADF);
+  ssize_t written = write(STDIN_FILENO, "x", 1);
+  printf("write %zd %d\n", written, errno == EBADF);
   // Until there is something, a descriptor that does not block has nothing.
   fcntl(STDIN_FILENO, F_SETFL, O_NONBLOCK);
   struct pollfd polled = {STDIN_FILENO, POLLIN, 0};
