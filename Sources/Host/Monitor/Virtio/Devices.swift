@@ -41,6 +41,7 @@ struct Devices {
         block?.release()
         console?.release()
         shown?.release()
+        polled.deallocate()
     }
 
     /// What the guest's command line says of them.
