@@ -45,7 +45,7 @@ struct BuiltInMonitorTests {
             #expect(status.contains("NoNewPrivs:\t1"))
             #expect(status.contains("Seccomp:\t2"))
             let limits = try text("limits").split(separator: "\n")
-            #expect(limits.contains { $0.wholeMatch(of: /Max open files +2 +2 .*/) != nil })
+            #expect(limits.contains { $0.wholeMatch(of: /Max open files +3 +3 .*/) != nil })
             #expect(limits.contains { $0.wholeMatch(of: /Max core file size +0 +0 .*/) != nil })
             #expect(status.contains("CapEff:\t0000000000000000"))
             #expect(status.contains("CapPrm:\t0000000000000000"))

@@ -107,6 +107,19 @@ struct HostileGuestTests {
         #expect(end.exit == .exited(0))
     }
 
+    @Test("Rules broken and noise in the console's rings stop the console's device, and no more")
+    func console() async throws {
+        let image = try await GuestImages.guest("Fixture").path.string
+        let end = try await ProcessRunner.collect(
+            Machine.tool,
+            ["run", "-i", "--monitor", "builtin", "-m", "8M", image, "--", "hostile", "console"],
+            input: String(repeating: "octets that nobody takes ", count: 100))
+        let lines = end.output.split(whereSeparator: \.isNewline)
+        #expect(lines.count { $0.hasSuffix(": stopped") } == 9, "\(end.output)")
+        #expect(lines.last == "scribbled")
+        #expect(end.exitCode == 0, "\(end.errorOutput)")
+    }
+
     @Test("A guest that loops is paused, resumed and killed; its neighbour does not notice")
     func loop() async throws {
         let image = try await GuestImages.guest("Fixture").path.string

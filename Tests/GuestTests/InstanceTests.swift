@@ -17,11 +17,12 @@ struct InstanceTool: Sendable {
         try await run(arguments)
     }
 
-    func run(_ arguments: [String]) async throws -> ProcessOutcome {
+    func run(_ arguments: [String], input: String = "") async throws -> ProcessOutcome {
         var arguments = arguments
         if arguments.first == "run" { arguments.insert(contentsOf: ["--monitor", monitor], at: 1) }
         return try await ProcessRunner.collect(
-            Machine.tool, arguments, environment: ["XDG_STATE_HOME": state.string])
+            Machine.tool, arguments, environment: ["XDG_STATE_HOME": state.string],
+            input: input)
     }
 
     /// What an instance's processes take, in octets.

@@ -70,6 +70,22 @@ struct LinuxTests {
     }
 
     @Test(
+        "Standard input is what a pipe is natively",
+        .enabled(if: !Compiler.available.isEmpty, Compiler.comment), arguments: Compiler.available)
+    func input(compiler: Compiler) async throws {
+        try await Self.with("input", by: compiler) { program in
+            let image = try await Self.image(program).path.string
+            let text = String(repeating: "What goes in is counted. ", count: 20_000)
+            let native = try await ProcessRunner.collect(program.string, [], input: text)
+            let end = try await ProcessRunner.collect(
+                Machine.tool, ["run", "-i", "--monitor", "qemu", image], input: text)
+            #expect(native.output.contains("500000 octets"))
+            #expect(end.output.replacing("\r\n", with: "\n") == native.output)
+            #expect(end.exitCode == native.exitCode && end.exitCode == 5, "\(end.errorOutput)")
+        }
+    }
+
+    @Test(
         "Threads and signals", .enabled(if: !Compiler.available.isEmpty, Compiler.comment),
         arguments: Compiler.available)
     func threads(compiler: Compiler) async throws {

@@ -36,11 +36,13 @@ struct Life: Sendable {
     let name: String
     private let end: Task<Int32, any Error>
 
-    /// - Parameter script: its standard input is the console's; its folder is the instance's.
+    /// - Parameters:
+    ///   - script: its standard input is the console's; its folder is the instance's.
+    ///   - input: what is passed on to its descriptor 3.
     init(
         _ script: String, listens: Bool = true, restart: RestartPolicy = .no, removes: Bool = false,
         shortestWait: Duration = .milliseconds(1), exitFile: Bool = false,
-        program: String = "/bin/sh"
+        program: String = "/bin/sh", hasInput: Bool = false, input: FileDescriptor? = nil
     ) throws {
         let temporary = try TemporaryStore()
         let claim = try temporary.claim(restart: restart, removes: removes)
@@ -54,8 +56,8 @@ struct Life: Sendable {
                     let folder = claim.folder.path
                     let command = MachineCommand(
                         program: program, arguments: ["-c", "cd '\(folder)'; \(script)"],
-                        exitFile: exitFile ? folder.appending("exit") : nil)
-                    let supervisor = Supervisor(claim, backOff: backOff) { _ in
+                        exitFile: exitFile ? folder.appending("exit") : nil, hasInput: hasInput)
+                    let supervisor = Supervisor(claim, input: input, backOff: backOff) { _ in
                         Supervisor.Machine(command: command, listensForStop: listens)
                     }
                     do {

@@ -17,7 +17,7 @@ struct ConfinementTests {
             dup2(ends[1], STDOUT_FILENO)
             // Other threads' memory grows by calls that the monitor, which has one, does not make.
             var octets: [UInt8] = .init(repeating: 0, count: 100_000)
-            guard swiftlet_filter_calls(ends[1], ends[0], -1) == 0 else { _exit(3) }
+            guard swiftlet_filter_calls(ends[1], ends[0], -1, -1) == 0 else { _exit(3) }
             _ = swiftlet_get_random(&octets, octets.count)
             var polled = pollfd(fd: ends[0], events: Int16(POLLIN), revents: 0)
             guard swiftlet_poll(&polled, 1, 1000) == 0 else { _exit(2) }
@@ -31,7 +31,7 @@ struct ConfinementTests {
     @Test("Opening a file kills")
     func openFile() async {
         await #expect(processExitsWith: .signal(SIGSYS)) {
-            guard swiftlet_filter_calls(1, -1, -1) == 0 else { _exit(3) }
+            guard swiftlet_filter_calls(1, -1, -1, -1) == 0 else { _exit(3) }
             _exit(Glibc.open("/etc/passwd", O_RDONLY) >= 0 ? 1 : 2)
         }
     }
@@ -39,7 +39,7 @@ struct ConfinementTests {
     @Test("Making a socket kills")
     func makeSocket() async {
         await #expect(processExitsWith: .signal(SIGSYS)) {
-            guard swiftlet_filter_calls(1, -1, -1) == 0 else { _exit(3) }
+            guard swiftlet_filter_calls(1, -1, -1, -1) == 0 else { _exit(3) }
             _exit(Glibc.socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0) >= 0 ? 1 : 2)
         }
     }
@@ -47,7 +47,7 @@ struct ConfinementTests {
     @Test("Making a process kills")
     func makeProcess() async {
         await #expect(processExitsWith: .signal(SIGSYS)) {
-            guard swiftlet_filter_calls(1, -1, -1) == 0 else { _exit(3) }
+            guard swiftlet_filter_calls(1, -1, -1, -1) == 0 else { _exit(3) }
             var child: pid_t = 0
             _exit(posix_spawn(&child, "/bin/true", nil, nil, [nil], [nil]) == 0 ? 1 : 2)
         }
@@ -56,7 +56,7 @@ struct ConfinementTests {
     @Test("Executable memory kills")
     func code() async {
         await #expect(processExitsWith: .signal(SIGSYS)) {
-            guard swiftlet_filter_calls(1, -1, -1) == 0 else { _exit(3) }
+            guard swiftlet_filter_calls(1, -1, -1, -1) == 0 else { _exit(3) }
             let flags = MAP_PRIVATE | MAP_ANONYMOUS
             _exit(mmap(nil, 4096, PROT_READ | PROT_EXEC, flags, -1, 0) == MAP_FAILED ? 1 : 2)
         }
@@ -67,7 +67,7 @@ struct ConfinementTests {
         await #expect(processExitsWith: .signal(SIGSYS)) {
             let flags = MAP_PRIVATE | MAP_ANONYMOUS
             guard let page = mmap(nil, 4096, PROT_READ | PROT_WRITE, flags, -1, 0),
-                swiftlet_filter_calls(1, -1, -1) == 0, madvise(page, 4096, MADV_DONTNEED) == 0
+                swiftlet_filter_calls(1, -1, -1, -1) == 0, madvise(page, 4096, MADV_DONTNEED) == 0
             else { _exit(3) }
             _exit(madvise(page, 4096, MADV_HUGEPAGE) == 0 ? 1 : 2)
         }
@@ -76,7 +76,7 @@ struct ConfinementTests {
     @Test("Another ioctl than the processor's kills")
     func control() async {
         await #expect(processExitsWith: .signal(SIGSYS)) {
-            guard swiftlet_filter_calls(1, -1, -1) == 0 else { _exit(3) }
+            guard swiftlet_filter_calls(1, -1, -1, -1) == 0 else { _exit(3) }
             _exit(swiftlet_ioctl(1, swiftlet_kvm_create_vm, 0) >= 0 ? 1 : 2)
         }
     }
@@ -86,7 +86,7 @@ struct ConfinementTests {
         await #expect(processExitsWith: .signal(SIGSYS)) {
             var ends: [Int32] = [-1, -1]
             pipe(&ends)
-            guard write(ends[1], "x", 1) == 1, swiftlet_filter_calls(1, ends[1], -1) == 0 else {
+            guard write(ends[1], "x", 1) == 1, swiftlet_filter_calls(1, ends[1], -1, -1) == 0 else {
                 _exit(3)
             }
             var octet: UInt8 = 0
@@ -101,7 +101,7 @@ struct ConfinementTests {
             let file = mkstemp(&name)
             unlink(name)
             ftruncate(file, 512)
-            guard swiftlet_filter_calls(1, -1, file) == 0 else { _exit(3) }
+            guard swiftlet_filter_calls(1, -1, file, -1) == 0 else { _exit(3) }
             let disk = DiskFile(file: file, sectorCount: 1, isReadOnly: false)
             let octets = UnsafeMutablePointer<UInt8>.allocate(capacity: 512)
             octets.initialize(repeating: 7, count: 512)
@@ -115,13 +115,13 @@ struct ConfinementTests {
             var name = Array("/tmp/swiftlet-disk-XXXXXX".utf8CString)
             let file = mkstemp(&name)
             unlink(name)
-            guard swiftlet_filter_calls(1, -1, -1) == 0 else { _exit(3) }
+            guard swiftlet_filter_calls(1, -1, -1, -1) == 0 else { _exit(3) }
             _exit(pwrite(file, "x", 1, 0) == 1 ? 1 : 2)
         }
         await #expect(processExitsWith: .signal(SIGSYS)) {
             var ends: [Int32] = [-1, -1]
             pipe(&ends)
-            guard swiftlet_filter_calls(1, -1, ends[0]) == 0 else { _exit(3) }
+            guard swiftlet_filter_calls(1, -1, ends[0], -1) == 0 else { _exit(3) }
             var vector = iovec()
             _exit(preadv(ends[1], &vector, 1, 0) < 0 ? 1 : 2)
         }
@@ -132,7 +132,7 @@ struct ConfinementTests {
         await #expect(processExitsWith: .signal(SIGSYS)) {
             var ends: [Int32] = [-1, -1]
             pipe(&ends)
-            guard swiftlet_filter_calls(1, -1, -1) == 0 else { _exit(3) }
+            guard swiftlet_filter_calls(1, -1, -1, -1) == 0 else { _exit(3) }
             _exit(write(ends[1], "x", 1) == 1 ? 1 : 2)
         }
     }
@@ -173,7 +173,7 @@ struct ConfinementTests {
     func names() {
         let words = String(cString: swiftlet_allowed_call_names()).split(separator: " ")
         for word in [
-            "ppoll", "read(0|link)", "sendmsg(link)", "pwritev(disk)", "write(1|2)",
+            "ppoll", "read(0|link|input)", "sendmsg(link)", "pwritev(disk)", "write(1|2)",
             "ioctl(KVM_RUN)",
         ] {
             #expect(words.contains { $0 == word }, "\(word)")

@@ -25,10 +25,16 @@ final class DriverModel {
     private let link: Int32
     /// The file behind the disk: eight sectors, each full of its number.
     let disk: Int32
+    /// The host's end of standard input, and what comes out of the console.
+    let input: Int32
+    private let output: Int32
+    private let consoleInput: Int32
+    private var outputTaken: off_t = 0
 
     static let entropy = MachineLayout.deviceAddress(0)
     static let network = MachineLayout.deviceAddress(1)
     static let block = MachineLayout.deviceAddress(2)
+    static let console = MachineLayout.deviceAddress(3)
     static let sectorCount = 8
 
     init(diskIsReadOnly: Bool = false) throws {
@@ -48,6 +54,12 @@ final class DriverModel {
             throw MonitorError.system("socketpair")
         }
         (link, host) = (ends[0], ends[1])
+        var inputs: [Int32] = [-1, -1]
+        guard socketpair(AF_UNIX, type, 0, &inputs) == 0 else {
+            throw MonitorError.system("socketpair")
+        }
+        (consoleInput, input) = (inputs[0], inputs[1])
+        output = try Self.makeFile([])
         disk = try Self.makeDisk()
         devices = Devices(
             network: NetworkDevice(
@@ -55,16 +67,20 @@ final class DriverModel {
             block: BlockDevice(
                 DiskFile(
                     file: disk, sectorCount: UInt64(Self.sectorCount),
-                    isReadOnly: diskIsReadOnly)))
+                    isReadOnly: diskIsReadOnly)),
+            console: ConsoleDevice(input: consoleInput, output: output))
+    }
+
+    private static func makeDisk() throws -> Int32 {
+        try makeFile((0..<sectorCount * 512).map { UInt8($0 / 512) })
     }
 
     /// A file without a name.
-    private static func makeDisk() throws -> Int32 {
+    private static func makeFile(_ octets: [UInt8]) throws -> Int32 {
         var name = Array("/tmp/swiftlet-disk-XXXXXX".utf8CString)
         let file = mkstemp(&name)
         guard file >= 0 else { throw MonitorError.system("mkstemp") }
         unlink(name)
-        let octets = (0..<sectorCount * 512).map { UInt8($0 / 512) }
         guard Glibc.write(file, octets, octets.count) == octets.count else {
             throw MonitorError.system("write")
         }
@@ -76,6 +92,14 @@ final class DriverModel {
         var octets: [UInt8] = .init(repeating: 0, count: 2 * Self.sectorCount * 512)
         let count = pread(disk, &octets, octets.count, 0)
         return Array(octets[..<max(count, 0)])
+    }
+
+    /// What has come out of the console since the last call.
+    func takeOutput() -> [UInt8] {
+        var octets = [UInt8](repeating: 0, count: 1 << 20)
+        let count = max(pread(output, &octets, octets.count, outputTaken), 0)
+        outputTaken += off_t(count)
+        return Array(octets[..<count])
     }
 
     /// The pages that the guest reads registers from.
@@ -91,6 +115,7 @@ final class DriverModel {
         close(link)
         close(host)
         close(disk)
+        for file in [consoleInput, input, output] { close(file) }
         block.deallocate()
         untouched.deallocate()
     }

@@ -14,6 +14,7 @@ public struct Errno: Error, Equatable, Sendable {
     static var noEntry: Errno { Errno(2) }
     static var noProcess: Errno { Errno(3) }
     static var interrupted: Errno { Errno(4) }
+    static var inputOutput: Errno { Errno(5) }
     static var tooBig: Errno { Errno(7) }
     static var badDescriptor: Errno { Errno(9) }
     static var noChild: Errno { Errno(10) }

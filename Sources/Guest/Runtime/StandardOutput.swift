@@ -20,6 +20,11 @@ import SwiftletMachine
             Console.write(bytes)
         }
 
+        /// Writes octets as they are, behind what was printed before.
+        public static func write(_ octets: RawSpan) {
+            octets.withUnsafeBytes { write($0) }
+        }
+
         public static func flush() {
             guard count > 0 else { return }
             withUnsafeBytes(of: &buffer) {

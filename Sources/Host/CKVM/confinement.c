@@ -56,7 +56,7 @@
 
 const char *swiftlet_allowed_call_names(void) {
   return FREE_CALLS(NAME) LINK_CALLS(NAME_ON_LINK) DISK_CALLS(NAME_ON_DISK)
-         "read(0|link) write(1|2) "
+         "read(0|link|input) write(1|2) "
          "madvise(MADV_DONTNEED) ioctl(KVM_RUN) ioctl(KVM_GET_SREGS) "
          "ioctl(link,TUNSETOFFLOAD) mmap(!PROT_EXEC)";
 }
@@ -67,7 +67,7 @@ static int install(struct sock_filter *program, unsigned short length) {
   return (int)syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &filter);
 }
 
-int swiftlet_filter_calls(int processor, int link, int disk) {
+int swiftlet_filter_calls(int processor, int link, int disk, int input) {
   struct sock_filter program[] = {
       LOAD(arch),
       BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, AUDIT_ARCH_X86_64, 1, 0),
@@ -87,9 +87,10 @@ int swiftlet_filter_calls(int processor, int link, int disk) {
       KILL,
       LINK_CALLS(ALLOW_ON_LINK)
       DISK_CALLS(ALLOW_ON_DISK)
-      SKIP_UNLESS(__NR_read, 5),
+      SKIP_UNLESS(__NR_read, 6),
       LOAD_ARGUMENT(0),
-      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, STDIN_FILENO, 1, 0),
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, STDIN_FILENO, 2, 0),
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (uint32_t)input, 1, 0),
       SKIP_UNLESS((uint32_t)link, 1),
       ALLOW,
       KILL,

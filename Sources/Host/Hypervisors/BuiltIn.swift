@@ -64,6 +64,7 @@ public struct BuiltIn: Monitor {
             ]
         }
         if let disk = machine.disk { arguments += ["--disk", disk.text] }
+        if machine.hasInput { arguments += ["--input", "\(MachineCommand.inputDescriptor)"] }
         return arguments + ["--command-line", commandLine.text, machine.image.path.string]
     }
 
@@ -92,6 +93,8 @@ public struct BuiltIn: Monitor {
         for port in machine.ports { try port.checkFree() }
         try machine.disk?.check()
         try check(machine)
+        var machine = machine
+        machine.hasInput = false
         let (status, errors) = try await MonitorProcess.run(
             amend([program.string] + arguments(for: machine)), console: console)
         if Task.isCancelled { return .stopped(signal: SIGTERM) }

@@ -4,7 +4,7 @@ import SwiftletBuild
 import SystemPackage
 
 /// A program that runs one machine in the foreground: the guest's console on its standard output,
-/// complaints on its standard error, console input (`ConsoleControl`) on its standard input.
+/// complaints on its standard error, the host's word (`ConsoleControl`) on its standard input.
 public struct MachineCommand: Sendable {
     /// By name, to be found in PATH, or by path.
     public var program: String
@@ -14,15 +14,20 @@ public struct MachineCommand: Sendable {
     public var exitFile: FilePath?
     /// How to get the program where it is missing.
     public var installation: String?
+    /// Whether it takes the guest's standard input, in pieces (`InputPiece`), from a socket that is
+    /// its descriptor `inputDescriptor`.
+    public var hasInput = false
+    public static let inputDescriptor: Int32 = 3
 
     public init(
         program: String, arguments: [String], exitFile: FilePath? = nil,
-        installation: String? = nil
+        installation: String? = nil, hasInput: Bool = false
     ) {
         self.program = program
         self.arguments = arguments
         self.exitFile = exitFile
         self.installation = installation
+        self.hasInput = hasInput
     }
 }
 
@@ -50,7 +55,9 @@ extension BuiltIn: CommandLineMonitor {
         for machine: MachineRequest, in folder: FilePath
     ) throws(ToolError) -> MachineCommand {
         try check(machine)
-        return MachineCommand(program: program.string, arguments: arguments(for: machine))
+        return MachineCommand(
+            program: program.string, arguments: arguments(for: machine),
+            hasInput: machine.hasInput)
     }
 }
 
@@ -78,6 +85,6 @@ extension QEMU: CommandLineMonitor {
         return MachineCommand(
             program: program,
             arguments: arguments(for: machine, kernel: kernel, exitFile: exitFile),
-            exitFile: exitFile, installation: Self.installation)
+            exitFile: exitFile, installation: Self.installation, hasInput: machine.hasInput)
     }
 }

@@ -25,6 +25,8 @@ public struct MachineRequest: Sendable {
     public var ports: [PublishedPort]
     /// The disk; nil for a machine without one.
     public var disk: MachineDisk?
+    /// Whether the guest has standard input; without, its input is at its end.
+    public var hasInput = false
     /// Arguments and environment for the guest. Network and exit port are the monitor's to set.
     public var commandLine: BootCommandLine
 
@@ -72,7 +74,8 @@ public protocol Monitor: Sendable {
     var name: String { get }
 
     /// Runs a machine to its end. `console` gets what the guest prints as it comes. Cancelling the
-    /// task stops the machine.
+    /// task stops the machine. Nobody writes to the guest's standard input here: whoever has
+    /// something to write starts a `MachineCommand`.
     func run(
         _ machine: MachineRequest,
         console: @escaping @Sendable (ArraySlice<UInt8>) async -> Void

@@ -75,6 +75,17 @@ public struct QEMU: Monitor {
                     : "virtio-blk-pci,disable-legacy=on,drive=disk",
             ]
         }
+        if machine.hasInput {
+            // One port alone, which takes no control queues: the end of input is in its octets.
+            arguments += [
+                "-chardev", "socket,id=input,fd=\(MachineCommand.inputDescriptor)",
+                "-device",
+                machine.type == .microvm
+                    ? "virtio-serial-device,max_ports=1"
+                    : "virtio-serial-pci,disable-legacy=on,max_ports=1",
+                "-device", "virtconsole,chardev=input",
+            ]
+        }
         switch machine.type {
         case .microvm:
             // Virtio 1.x registers; QEMU's default for MMIO is still the draft before it.
@@ -111,6 +122,8 @@ public struct QEMU: Monitor {
         }
         let folder = try FileSystem.makeTemporaryFolder()
         defer { FileSystem.remove(folder) }
+        var machine = machine
+        machine.hasInput = false
         let command = try command(for: machine, in: folder)
         let (status, errors) = try await MonitorProcess.run(
             amend([program] + command.arguments), console: console)

@@ -31,6 +31,8 @@ public struct InstanceConfiguration: Codable, Equatable, Sendable {
     public var ports: [String] = []
     /// As after `--disk`, with an absolute path.
     public var disk: String?
+    /// Whether the guest has standard input; nil as false.
+    public var interactive: Bool?
     public var environment: [Variable] = []
     public var arguments: [String] = []
     public var restart = RestartPolicy.no
@@ -55,6 +57,7 @@ public struct InstanceConfiguration: Codable, Equatable, Sendable {
         var request = MachineRequest(image: image, type: type, memory: memory)
         for port in ports { request.ports.append(try PublishedPort(port)) }
         if let disk { request.disk = try MachineDisk(disk) }
+        request.hasInput = interactive ?? false
         request.commandLine.arguments = arguments
         request.commandLine.environment = environment.map { (name: $0.name, value: $0.value) }
         return request

@@ -14,7 +14,10 @@ final class SupervisedMachine {
     var stoppedBy: Int32?
 
     private let machine: Supervisor.Machine
-    private let input: FileDescriptor
+    /// Takes the host's word (`ConsoleControl`).
+    private let word: FileDescriptor
+    /// Takes pieces of the guest's standard input; nil if it has none.
+    let input: FileDescriptor?
     private let console: FileDescriptor
     private let complaints: FileDescriptor
     private var consoleIsOpen = true
@@ -29,25 +32,27 @@ final class SupervisedMachine {
 
     init(_ machine: Supervisor.Machine) throws(ToolError) {
         self.machine = machine
-        let input = try Pipe()
+        let word = try Pipe()
         let console = try Pipe()
         let complaints = try Pipe()
-        defer {
-            for end in [input.reading, console.writing, complaints.writing] { try? end.close() }
-        }
-        (self.input, self.console, self.complaints) =
-            (input.writing, console.reading, complaints.reading)
+        let input = machine.command.hasInput ? try InputSocket() : nil
+        let theirs = [word.reading, console.writing, complaints.writing, input?.theirs]
+            .compactMap { $0 }
+        let ours = [word.writing, console.reading, complaints.reading, input?.ours]
+            .compactMap { $0 }
+        defer { for end in theirs { try? end.close() } }
+        (self.word, self.console, self.complaints, self.input) =
+            (word.writing, console.reading, complaints.reading, input?.ours)
         do throws(ToolError) {
             process = try ChildProcess.start(
-                machine.command.program, machine.command.arguments,
-                descriptors: [input.reading, console.writing, complaints.writing],
+                machine.command.program, machine.command.arguments, descriptors: theirs,
                 options: [.ownGroup, .diesWithParent],
                 installation: machine.command.installation)
         } catch {
-            for end in [input.writing, console.reading, complaints.reading] { try? end.close() }
+            for end in ours { try? end.close() }
             throw error
         }
-        for end in [input.writing, console.reading, complaints.reading] { end.makeNonblocking() }
+        for end in ours { end.makeNonblocking() }
     }
 
     // MARK: What it says
@@ -109,7 +114,7 @@ final class SupervisedMachine {
     /// Asks the guest to finish; a guest that does not listen is stopped at once.
     func ask() {
         if machine.listensForStop {
-            _ = try? input.writeAll([ConsoleControl.stop])
+            _ = try? word.writeAll([ConsoleControl.stop])
         } else {
             process.send(SIGTERM)
             killedBecause = "stopped; its image does not listen to requests to stop"
@@ -130,7 +135,8 @@ final class SupervisedMachine {
     /// The exit code, and in words what there is to say. The process must have ended.
     func end() -> (code: Int32, reason: String?) {
         let end = process.collect()
-        for file in [input, console, complaints] { try? file.close() }
+        for file in [word, console, complaints] { try? file.close() }
+        try? input?.close()
         if let file = machine.command.exitFile {
             if let code = (try? FileSystem.read(file))?.last { return (Int32(code), nil) }
         } else if case .exited(let code) = end, killedBecause == nil {

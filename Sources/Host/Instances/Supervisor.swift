@@ -48,6 +48,7 @@ public final class Supervisor {
     let claim: ClaimedInstance
     let prepare: (ClaimedInstance) throws(ToolError) -> Machine
     let sink: Sink?
+    private var input: InputPump
     var backOff: RestartBackOff
     var log: ConsoleLogWriter
     var state = InstanceState()
@@ -60,14 +61,18 @@ public final class Supervisor {
 
     enum Wish: Equatable { case none, stop, restart }
 
-    /// - Parameter prepare: makes the machine's command line, before each start.
+    /// - Parameters:
+    ///   - input: where a guest that has standard input gets it from; nil: it is at its end.
+    ///   - prepare: makes the machine's command line, before each start.
     public init(
-        _ claim: ClaimedInstance, sink: Sink? = nil, backOff: RestartBackOff = RestartBackOff(),
+        _ claim: ClaimedInstance, sink: Sink? = nil, input: FileDescriptor? = nil,
+        backOff: RestartBackOff = RestartBackOff(),
         prepare: @escaping (ClaimedInstance) throws(ToolError) -> Machine = Supervisor.machine
     ) {
         self.claim = claim
         self.prepare = prepare
         self.sink = sink
+        self.input = InputPump(input)
         self.backOff = backOff
         log = ConsoleLogWriter(claim.folder.log)
         state.supervisor = getpid()
@@ -131,6 +136,9 @@ public final class Supervisor {
         if let child {
             polled += child.polled(hasRoom: hasRoom)
         }
+        // The last one, where there is something to be passed on, or room for it.
+        let passing = child?.input.flatMap { input.polled($0) }
+        if let passing { polled.append(passing) }
         var timeout: Int32 = hasRoom ? -1 : 20
         if let alarm {
             let left = ContinuousClock.now.duration(to: alarm)
@@ -144,6 +152,9 @@ public final class Supervisor {
 
         if polled[1].revents != 0 { SupervisorSignals.take().forEach(receive) }
         if polled[0].revents != 0 { commands.read(control).forEach(obey) }
+        if let target = child?.input, passing != nil, polled[polled.count - 1].revents != 0 {
+            input.pass(to: target)
+        }
         if let child {
             if hasRoom { child.readConsole(pass) }
             child.readComplaints()
@@ -168,6 +179,7 @@ public final class Supervisor {
         let machine = try prepare(claim)
         let child = try SupervisedMachine(machine)
         self.child = child
+        input.begin()
         state.phase = .running
         state.machine = child.process.identifier
         state.machineStart = ProcessUsage(child.process.identifier)?.start

@@ -20,21 +20,25 @@ enum Confinement {
     ///   - processor: the virtual processor's descriptor.
     ///   - link: the network link's, if there is one.
     ///   - disk: the disk's, if there is one.
+    ///   - input: standard input's, if there is any.
     ///   - statistics: where to say what is in force; its descriptor is kept too.
     static func enter(
-        processor: Int32, link: Int32?, disk: Int32?, statistics: StatisticsPage
+        processor: Int32, link: Int32?, disk: Int32?, input: Int32?, statistics: StatisticsPage
     ) throws(MonitorError) {
         guard swiftlet_drop_capabilities() == 0 else {
             throw .system("cannot give up capabilities")
         }
         let landlock = swiftlet_enter_landlock()
         guard landlock >= 0 else { throw .system("cannot enter a Landlock domain") }
-        let kept = [processor, link, disk, statistics.file].compactMap { $0 }
+        let kept = [processor, link, disk, input, statistics.file].compactMap { $0 }
         try closeAll(except: [STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO] + kept)
-        // Polling two descriptors takes a limit of two. None below is free, so there are no new ones.
+        // Polling takes a limit as large as what is polled. None below is free, so there are no new
+        // ones: the standard three are open.
         // None of RLIMIT_NPROC: KVM makes a thread of its own for a machine at its first entry, which
         // counts. Processes are the filter's to refuse.
-        for (resource, limit) in [(RLIMIT_NOFILE, rlim_t(2)), (RLIMIT_CORE, rlim_t(0))] {
+        for (resource, limit) in [
+            (RLIMIT_NOFILE, rlim_t(Devices.polledCount)), (RLIMIT_CORE, rlim_t(0)),
+        ] {
             var bound = rlimit(rlim_cur: limit, rlim_max: limit)
             guard setrlimit(__rlimit_resource_t(resource.rawValue), &bound) == 0 else {
                 throw .system("cannot set limits")
@@ -43,7 +47,7 @@ enum Confinement {
         statistics.say(
             "landlock: " + (landlock > 0 ? "version \(landlock)" : "not offered by this kernel")
                 + "\ncalls: " + String(cString: swiftlet_allowed_call_names()) + "\n")
-        guard swiftlet_filter_calls(processor, link ?? -1, disk ?? -1) == 0 else {
+        guard swiftlet_filter_calls(processor, link ?? -1, disk ?? -1, input ?? -1) == 0 else {
             throw .system("cannot filter system calls (seccomp)")
         }
     }

@@ -4,15 +4,15 @@ import Glibc
 
 /// Writes whole runs of octets; a slow reader slows the guest, and nothing piles up here.
 enum Console {
-    static func write(_ octets: UnsafeRawBufferPointer) {
+    static func write(_ octets: UnsafeRawBufferPointer, to file: Int32 = STDOUT_FILENO) {
         var done = 0
         while done < octets.count {
             let count = Glibc.write(
-                STDOUT_FILENO, octets.baseAddress! + done, octets.count - done)
+                file, octets.baseAddress! + done, octets.count - done)
             if count > 0 {
                 done += count
             } else if errno == EAGAIN {
-                var wanted = pollfd(fd: STDOUT_FILENO, events: Int16(POLLOUT), revents: 0)
+                var wanted = pollfd(fd: file, events: Int16(POLLOUT), revents: 0)
                 poll(&wanted, 1, -1)
             } else if errno != EINTR {
                 return

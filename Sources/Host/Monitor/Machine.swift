@@ -27,6 +27,8 @@ struct MachineSettings: Equatable {
     var hardwareAddress: [UInt8]?
     /// The file behind the disk; nil for a machine without one.
     var disk: DiskSettings?
+    /// The descriptor that standard input comes from; nil for a machine without.
+    var input: Int32?
 }
 
 /// A virtual machine whose guest runs in ring 3.
@@ -64,6 +66,7 @@ struct Machine {
         moments.pass(.imageLoaded)
         // Not before, as the network's process would have it too.
         statistics = StatisticsPage()
+        if let input = settings.input { devices.console = ConsoleDevice(input: input) }
         if let disk = settings.disk { devices.block = BlockDevice(try DiskFile(disk)) }
         try StartInfo.write(
             to: memory, layout: layout,
@@ -150,7 +153,7 @@ struct Machine {
     func confine() throws(MonitorError) {
         try Confinement.enter(
             processor: kvm.processor, link: devices.network?.link.file,
-            disk: devices.block?.disk.file, statistics: statistics)
+            disk: devices.block?.disk.file, input: devices.console?.file, statistics: statistics)
     }
 
     /// Runs the guest to its end; its exit code.

@@ -1,12 +1,13 @@
 // The program's command line. `swiftlet run` writes it; people may too.
 
+import Glibc
 import SwiftletBootProtocol
 
 extension MachineSettings {
     static let usage = """
         usage: swiftlet-monitor [--memory OCTETS] [--command-line TEXT] [--tap NAME | --user-network]
             [--publish tcp|udp:ADDRESS:HOST:GUEST]… [--hardware-address XX:XX:XX:XX:XX:XX]
-            [--disk FILE[:ro]] IMAGE
+            [--disk FILE[:ro]] [--input DESCRIPTOR] IMAGE
         """
 
     /// Reads the arguments behind the program's name.
@@ -45,6 +46,8 @@ extension MachineSettings {
                     throw MonitorError("--disk \(text): one disk is given, by a file's name")
                 }
                 disk = settings
+            case "--input":
+                input = try Self.parse(input: try value(of: argument))
             case "--hardware-address":
                 hardwareAddress = try Self.parse(hardwareAddress: try value(of: argument))
             default:
@@ -58,6 +61,15 @@ extension MachineSettings {
             throw MonitorError("--publish goes with --user-network\n\(Self.usage)")
         }
         guard !image.isEmpty else { throw MonitorError("no image is given\n\(Self.usage)") }
+    }
+
+    /// A descriptor that is open, and not one of the standard three: those have their meaning.
+    private static func parse(input text: String) throws(MonitorError) -> Int32 {
+        guard let file = Int32(text), file > STDERR_FILENO, fcntl(file, F_GETFD) >= 0 else {
+            throw MonitorError(
+                "--input \(text): that is no open descriptor above \(STDERR_FILENO)")
+        }
+        return file
     }
 
     /// Six octets in hexadecimal with colons between them.

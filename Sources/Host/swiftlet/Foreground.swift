@@ -5,6 +5,7 @@ import SwiftletBuild
 import SwiftletHypervisors
 import SwiftletInstances
 import Synchronization
+import SystemPackage
 
 /// Runs an instance to its end before the user's eyes.
 enum Foreground {
@@ -28,7 +29,8 @@ enum Foreground {
                     complain: { Terminal.note($0) })
                 let result: Result<(code: Int32, reason: String?), ToolError>
                 do throws(ToolError) {
-                    result = .success(try Supervisor(claim, sink: sink).run())
+                    result = .success(
+                        try Supervisor(claim, sink: sink, input: .standardInput).run())
                 } catch {
                     claim.abandon()
                     result = .failure(error)

@@ -1,6 +1,7 @@
 // `swiftlet run`: builds a package if need be, boots the image, and streams its console.
 
 import ArgumentParser
+import Glibc
 import SwiftletBootProtocol
 import SwiftletBuild
 import SwiftletHypervisors
@@ -45,6 +46,11 @@ struct RunCommand: AsyncParsableCommand {
 
     @Option(help: "The kind of machine: microvm, pc or q35.")
     var machine: MachineType = .microvm
+
+    @Flag(
+        name: .shortAndLong,
+        help: "Pass standard input on to the application; without, it is at its end.")
+    var interactive = false
 
     @Flag(name: .shortAndLong, help: "Run in the background, and print the instance's name.")
     var detach = false
@@ -116,6 +122,14 @@ struct RunCommand: AsyncParsableCommand {
 
     /// Everything that can be wrong with the flags, before anything is built.
     private func plan() throws -> Plan {
+        guard !interactive || !detach else {
+            throw ToolError(
+                "-i and -d exclude each other: nobody types into an instance in the background",
+                hint: "Leave out one; files for the application go into the image by --files.",
+                exitCode: SwiftletBuild.ExitCode.usage)
+        }
+        // What is opened next must not be taken for standard input.
+        if interactive, fcntl(STDIN_FILENO, F_GETFD) < 0 { _ = open("/dev/null", O_RDONLY) }
         let ports = try publish.map { try PublishedPort($0) }
         let memory = try MemorySize.parse(self.memory)
         try Monitors.check(self.monitor)
@@ -135,6 +149,7 @@ struct RunCommand: AsyncParsableCommand {
         configuration.memory = memory
         configuration.ports = publish
         configuration.disk = disk?.text
+        configuration.interactive = interactive ? true : nil
         configuration.environment = commandLine.environment.map {
             InstanceConfiguration.Variable(name: $0.name, value: $0.value)
         }

@@ -29,6 +29,10 @@ enum DeviceFuzzing: FuzzTarget {
         [1, 2, 3, 1] + header(8, sector: 0) + parts(data: [15, 2]) + [3, 0, 0, 7],
         [1, 2, 3, 0] + header(0, sector: 0xFF) + parts(data: [12, 3]) + [3, 0, 0, 7],
         [1, 2, 3, 0] + header(9, sector: 0) + parts(data: [14, 3]) + [3, 0, 0, 7, 8],
+        // Console: a receive buffer, input, a turn, its end; output in two segments.
+        [1, 0xF0, 3, 0] + [2, 0, 0, 2, 4, 2, 0] + [3, 0, 0] + [11, 0, 0, 0, 0, 0xFE, 60, 7]
+            + [11, 0, 0, 0, 0, 0xFD] + [3, 0, 0, 7, 9, 0],
+        [1, 0xF0, 3, 0] + [2, 1, 0, 1, 3, 1, 1, 2, 1, 1, 2, 5, 0, 0] + [3, 1, 0] + [7, 8],
         // Registers alone.
         [0, 0, 0, 0x70, 4, 1, 0, 0, 0, 0x70, 4, 3, 5, 1, 0x38, 2, 0xFF, 4, 9, 1],
         // Half a frame, the rest later, a length that is none.
@@ -67,7 +71,15 @@ enum DeviceFuzzing: FuzzTarget {
     }()
 
     private static let guarded = GuardedMemory(imageIsReadable: false)
-    private static let devices = (0..<3).map(MachineLayout.deviceAddress)
+    private static let devices = (0..<4).map(MachineLayout.deviceAddress)
+
+    /// The device that an octet chooses: the corpus is older than the console.
+    private static func device(_ octet: UInt8) -> UInt64 {
+        devices[octet >= 0xF0 ? 3 : Int(octet % 3)]
+    }
+
+    /// Where the console writes.
+    private static let output = open("/dev/null", O_WRONLY | O_CLOEXEC)
     /// Eight sectors, without a name.
     private static let disk: Int32 = {
         var name = Array("/tmp/swiftlet-disk-XXXXXX".utf8CString)
@@ -86,24 +98,29 @@ enum DeviceFuzzing: FuzzTarget {
         guarded.clear()
         var ends: [Int32] = [-1, -1]
         let type = Int32(SOCK_STREAM.rawValue) | Int32(SOCK_NONBLOCK.rawValue)
-        guard socketpair(AF_UNIX, type, 0, &ends) == 0 else { return }
+        var inputs: [Int32] = [-1, -1]
+        guard socketpair(AF_UNIX, type, 0, &ends) == 0,
+            socketpair(AF_UNIX, type, 0, &inputs) == 0
+        else { return }
         var devices = Devices(
             network: NetworkDevice(
                 address: [2, 0, 0, 0, 0, 1], link: .stream(StreamLink(ends[0]))))
         devices.block = BlockDevice(
             DiskFile(file: disk, sectorCount: 8, isReadOnly: octets.byteCount % 2 == 1))
+        devices.console = ConsoleDevice(input: inputs[0], output: output)
         devices.isQuiet = true
-        while !input.isEmpty { act(&input, &devices, host: ends[1]) }
+        while !input.isEmpty { act(&input, &devices, host: ends[1], standardInput: inputs[1]) }
         devices.release()
-        close(ends[0])
-        close(ends[1])
+        for end in ends + inputs { close(end) }
     }
 
-    private static func act(_ input: inout FuzzInput, _ devices: inout Devices, host: Int32) {
+    private static func act(
+        _ input: inout FuzzInput, _ devices: inout Devices, host: Int32, standardInput: Int32
+    ) {
         let memory = guarded.memory
         switch input.next() % 12 {
         case 0:
-            let device = self.devices[Int(input.next() % 3)]
+            let device = self.device(input.next())
             let offset = input.word() & 0xFFF
             let size = Int(input.next() & 7) + 1
             devices.store(value(&input), at: device + offset, size: size, memory)
@@ -122,9 +139,16 @@ enum DeviceFuzzing: FuzzTarget {
             var octets = [UInt8](repeating: 0, count: 4096)
             for _ in 0..<(input.next() & 63) where read(host, &octets, octets.count) <= 0 { break }
         default:
-            let address = self.devices[Int(input.next() % 3)] + input.word() & 0xFFF
+            let address = self.device(input.next()) + input.word() & 0xFFF
             _ = devices.load(address, size: Int(input.next() & 7) + 1)
-            if input.next() == 0xFF { shutdown(host, Int32(SHUT_RDWR)) }
+            switch input.next() {
+            case 0xFF: shutdown(host, Int32(SHUT_RDWR))
+            case 0xFE:
+                let octets = [UInt8](repeating: 0xEE, count: Int(input.next()) * 32)
+                _ = Glibc.send(standardInput, octets, octets.count, Int32(MSG_NOSIGNAL))
+            case 0xFD: shutdown(standardInput, Int32(SHUT_WR))
+            default: break
+            }
         }
     }
 
@@ -146,7 +170,7 @@ enum DeviceFuzzing: FuzzTarget {
     /// The handshake (virtio 1.2 §3.1.1) up to its end.
     private static func start(_ input: inout FuzzInput, _ devices: inout Devices) {
         let memory = guarded.memory
-        let device = self.devices[Int(input.next() % 3)]
+        let device = self.device(input.next())
         let size: UInt64 = 1 << UInt64(input.next() % 9)
         let features: UInt64 = UInt64(input.next())
         func set(_ offset: UInt64, _ value: UInt64) {
@@ -157,7 +181,7 @@ enum DeviceFuzzing: FuzzTarget {
         set(0x24, 1)
         set(0x20, 1)
         set(0x24, 0)
-        set(0x20, (features & 1) << 29 | features >> 1 & (device == self.devices[2] ? 0 : 0x23))
+        set(0x20, (features & 1) << 29 | features >> 1 & (device < self.devices[2] ? 0x23 : 0))
         set(0x70, 11)
         for queue in 0..<2 as Range<UInt64> {
             let base = rings + queue * 0x2000
@@ -239,6 +263,7 @@ enum DeviceFuzzing: FuzzTarget {
         let all =
             [devices.entropy.registers] + (devices.network.map { [$0.registers] } ?? [])
             + (devices.block.map { [$0.registers] } ?? [])
+            + (devices.console.map { [$0.registers] } ?? [])
         for registers in all {
             precondition(!registers.isRunning || registers.status & 64 == 0)
             // A copy: the device takes the buffer again.

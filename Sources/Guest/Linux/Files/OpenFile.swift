@@ -117,10 +117,8 @@ import SwiftletRuntime
         }
     }
 
-    /// Standard output and error: the console. Standard input is empty.
+    /// Standard output and error: the console.
     final class ConsoleFile: OpenFile {
-        override func read(to address: UInt64, _ count: Int) throws(Errno) -> Int { 0 }
-
         override func write(from address: UInt64, _ count: Int) throws(Errno) -> Int {
             try UserMemory.withBytes(address, count) { (bytes) throws(Errno) in
                 writeToConsole(bytes)

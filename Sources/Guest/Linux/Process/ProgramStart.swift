@@ -39,9 +39,9 @@ import SwiftletMemory
             mapSegments(table)
             let name = [UInt8]("/") + table.name.array(0..<table.name.byteCount)
             FileTree.build(programName: name)
-            for number in 0..<3 {
-                _ = try? Descriptors.add(
-                    ConsoleFile(flags: number == 0 ? 0 : OpenFlags.writeOnly))
+            _ = try? Descriptors.add(InputFile())
+            for _ in 1..<3 {
+                _ = try? Descriptors.add(ConsoleFile(flags: OpenFlags.writeOnly))
             }
             let thread = Scheduler.makeThread()
             do throws(Errno) {

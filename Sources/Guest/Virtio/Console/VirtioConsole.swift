@@ -5,11 +5,17 @@ import SwiftletMemory
 
 /// A console.
 public struct VirtioConsole: ~Copyable {
-    /// Buffers in each direction; with their queue they fill one page frame.
+    /// Buffers in each direction.
     private static var bufferCount: UInt16 { 4 }
+    /// Of output; with their queue they fill one page frame.
     private static var bufferSize: Int { 512 }
+    /// Of input, which comes from pipes more often than from keys.
+    private static var inputSize: Int { 4096 }
 
     private var input: SplitQueue
+    /// The buffer that `read` shows, and how much of it was taken.
+    private var shown: UsedBuffer?
+    private var taken = 0
     private var output: SplitQueue
     private let transport: VirtioTransport
 
@@ -21,18 +27,17 @@ public struct VirtioConsole: ~Copyable {
         let features = try transport.negotiate(required: [], wanted: [.eventIndex])
         do throws(VirtioError) {
             // Queues 0 and 1 are port 0's receiveq and transmitq (§5.3.2).
-            let trailing = Int(Self.bufferCount) &* Self.bufferSize
             var input = try SplitQueue(
                 0, of: transport, maximumSize: Self.bufferCount, features: features,
-                trailingBytes: trailing)
+                trailingBytes: Int(Self.bufferCount) &* Self.inputSize)
             let output = try SplitQueue(
                 1, of: transport, maximumSize: Self.bufferCount, features: features,
-                trailingBytes: trailing)
+                trailingBytes: Int(Self.bufferCount) &* Self.bufferSize)
             while let descriptor = input.takeDescriptor() {
-                let buffer = input.trailing + Int(descriptor) &* Self.bufferSize
+                let buffer = input.trailing + Int(descriptor) &* Self.inputSize
                 input.describe(
                     descriptor, buffer: DirectMap.physicalAddress(of: buffer),
-                    length: UInt32(Self.bufferSize), deviceWrites: true)
+                    length: UInt32(Self.inputSize), deviceWrites: true)
                 input.offer(descriptor)
             }
             self.input = input
@@ -92,21 +97,30 @@ public struct VirtioConsole: ~Copyable {
         return true
     }
 
-    /// Hands what was typed to `body`, buffer by buffer.
+    /// Shows `body` the oldest octets that have come and were not taken: a buffer, or what is left
+    /// of one. A buffer whose octets are all taken goes back to the device with the next `flush`.
     ///
-    /// - Returns: how many octets were handed over.
-    public mutating func read(_ body: (RawSpan) -> Void) -> Int {
-        var count = 0
-        while let used = input.poll() {
-            let buffer = input.trailing + Int(used.descriptor) &* Self.bufferSize
-            // `poll` has checked that the length is at most the buffer's.
-            body(UnsafeRawBufferPointer(start: buffer, count: Int(used.length)).bytes)
-            count &+= Int(used.length)
-            input.offer(used.descriptor)
+    /// - Parameter body: gives how many octets it takes, from the first on.
+    /// - Returns: false if there was nothing to show.
+    public mutating func read(_ body: (RawSpan) -> Int) -> Bool {
+        if shown == nil {
+            shown = input.poll()
+            taken = 0
         }
-        input.kick()
-        return count
+        guard let used = shown else { return false }
+        let buffer = input.trailing + Int(used.descriptor) &* Self.inputSize
+        // `poll` has checked that the length is at most the buffer's.
+        let rest = UnsafeRawBufferPointer(start: buffer + taken, count: Int(used.length) &- taken)
+        taken &+= min(max(body(rest.bytes), 0), rest.count)
+        if taken == Int(used.length) {
+            input.offer(used.descriptor)
+            shown = nil
+        }
+        return true
     }
+
+    /// Gives buffers back for more input.
+    public mutating func flush() { input.kick() }
 
     /// Wants an interrupt at the next input. Call before `hlt`, with interrupts off.
     ///

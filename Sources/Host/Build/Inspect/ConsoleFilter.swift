@@ -20,7 +20,8 @@ public actor ConsoleFilter {
         // Pieces of output, and between them addresses, so that one process names all of them.
         var output: [UInt8] = []
         var addresses: [(position: Int, address: UInt64)] = []
-        for octet in octets {
+        var rest = octets
+        while let octet = rest.popFirst() {
             if octet == UInt8(ascii: "\n") {
                 if mayMatch, let address = heldAddress() {
                     while held.last == UInt8(ascii: "\r") { held.removeLast() }
@@ -43,7 +44,11 @@ public actor ConsoleFilter {
                     mayMatch = false
                 }
             } else {
+                // To the line's end at once: what is no backtrace may be much.
                 output.append(octet)
+                let end = rest.firstIndex(of: UInt8(ascii: "\n")) ?? rest.endIndex
+                output += rest[..<end]
+                rest = rest[end...]
             }
         }
         guard !addresses.isEmpty else { return output[...] }

@@ -77,8 +77,8 @@ SWIFTLET_INLINE long swiftlet_get_random(void *target, size_t count) {
 
 // From now on this process gains no privileges, and any call but the few that running a guest takes
 // kills it: `processor` is the virtual processor, `link` a tap device or a socket, or -1,
-// `disk` the disk's file, or -1.
-int swiftlet_filter_calls(int processor, int link, int disk);
+// `disk` the disk's file, `input` standard input's descriptor, or -1.
+int swiftlet_filter_calls(int processor, int link, int disk, int input);
 // The names of those calls, as the filter has them.
 const char *swiftlet_allowed_call_names(void);
 // This process has no capability any more, though it may be root's (capabilities(7)).

@@ -8,9 +8,11 @@ struct Devices {
     var network: NetworkDevice?
     var entropy = EntropyDevice()
     var block: BlockDevice?
+    var console: ConsoleDevice?
     private static let entropyIndex = 0
     private static let networkIndex = 1
     private static let blockIndex = 2
+    private static let consoleIndex = 3
     /// The link has ended, or an error stands on it: it is asked no more.
     private var isLinkDown = false
     /// The registers as the guest reads them, without leaving the machine; nil if each load leaves.
@@ -19,12 +21,17 @@ struct Devices {
     var isQuiet = false
     var input = ConsoleInput()
     var frames = FreeFrames()
-    /// The link and the console's input, while waiting for them.
-    private let polled = UnsafeMutablePointer<pollfd>.allocate(capacity: 2)
+    /// The link, the host's word and standard input, while waiting for them.
+    private let polled = UnsafeMutablePointer<pollfd>.allocate(capacity: Devices.polledCount)
+    /// Descriptors that are polled at most.
+    static let polledCount = 3
 
-    init(network: NetworkDevice?, block: BlockDevice? = nil) {
+    init(
+        network: NetworkDevice?, block: BlockDevice? = nil, console: ConsoleDevice? = nil
+    ) {
         self.network = network
         self.block = block
+        self.console = console
     }
 
     /// Gives back what the devices allocated, for those that make more than one machine.
@@ -32,7 +39,9 @@ struct Devices {
         entropy.release()
         network?.release()
         block?.release()
+        console?.release()
         shown?.release()
+        polled.deallocate()
     }
 
     /// What the guest's command line says of them.
@@ -40,6 +49,7 @@ struct Devices {
         var words = Self.word(Self.entropyIndex)
         if network != nil { words += Self.word(Self.networkIndex) }
         if block != nil { words += Self.word(Self.blockIndex) }
+        if console != nil { words += Self.word(Self.consoleIndex) }
         return words
     }
 
@@ -54,7 +64,10 @@ struct Devices {
     /// not there is empty.
     var registerPages: [UInt64] {
         let last =
-            block != nil ? Self.blockIndex : network != nil ? Self.networkIndex : Self.entropyIndex
+            console != nil
+            ? Self.consoleIndex
+            : block != nil
+                ? Self.blockIndex : network != nil ? Self.networkIndex : Self.entropyIndex
         return (0...last).map(MachineLayout.deviceAddress)
     }
 
@@ -69,6 +82,8 @@ struct Devices {
             return network?.registers.load(offset, size: size) ?? .max
         case MachineLayout.deviceAddress(Self.blockIndex):
             return block?.registers.load(offset, size: size) ?? .max
+        case MachineLayout.deviceAddress(Self.consoleIndex):
+            return console?.registers.load(offset, size: size) ?? .max
         default: return .max
         }
     }
@@ -85,6 +100,9 @@ struct Devices {
         case MachineLayout.deviceAddress(Self.blockIndex):
             block?.registers.store(value, at: offset, size: size, memory)
             if let block { show(block.registers, Self.blockIndex) }
+        case MachineLayout.deviceAddress(Self.consoleIndex):
+            console?.store(value, at: offset, size: size, memory)
+            if let console { show(console.registers, Self.consoleIndex) }
         default: break
         }
     }
@@ -108,6 +126,11 @@ struct Devices {
             block.registers.showConstants(
                 at: pages.base + Self.blockIndex * Int(MachineLayout.pageSize))
             show(block.registers, Self.blockIndex)
+        }
+        if let console {
+            console.registers.showConstants(
+                at: pages.base + Self.consoleIndex * Int(MachineLayout.pageSize))
+            show(console.registers, Self.consoleIndex)
         }
         try give(pages)
     }
@@ -143,6 +166,13 @@ struct Devices {
             if let block { show(block.registers, Self.blockIndex) }
             complain("disk", error)
         }
+        do throws(QueueViolation) {
+            if try console?.process(memory) ?? false { hasNews = true }
+        } catch {
+            console?.fail()
+            if let console { show(console.registers, Self.consoleIndex) }
+            complain("console", error)
+        }
         return hasNews
     }
 
@@ -168,22 +198,25 @@ struct Devices {
             }
             link = network.link.file
         }
-        let (hasFrame, hasInput) = sleep(link, nanoseconds, memory)
-        if hasFrame { _ = process(memory) }
-        return hasInput && input.take()
+        let (hasNews, hasWord) = sleep(link, nanoseconds, memory)
+        if hasNews { _ = process(memory) }
+        return hasWord && input.take()
     }
 
-    /// Waits for a frame or input; memory that the guest has freed goes back to the host meanwhile.
+    /// Waits for something for the guest's devices, or for the host's word; memory that the guest has
+    /// freed goes back to the host meanwhile.
     private mutating func sleep(
         _ link: Int32, _ nanoseconds: UInt64, _ memory: GuestMemory
-    ) -> (hasFrame: Bool, hasInput: Bool) {
+    ) -> (hasNews: Bool, hasWord: Bool) {
+        let standardInput = console?.polled(memory) ?? -1
         var left = nanoseconds
         var delay = frames.delay(hasRun: true)
         while true {
             let time = min(left, delay)
             polled[0] = pollfd(fd: link, events: Int16(POLLIN), revents: 0)
             polled[1] = pollfd(fd: input.file, events: Int16(POLLIN), revents: 0)
-            if swiftlet_poll(polled, 2, time) != 0 || time == left { break }
+            polled[2] = pollfd(fd: standardInput, events: Int16(POLLIN), revents: 0)
+            if swiftlet_poll(polled, nfds_t(Self.polledCount), time) != 0 || time == left { break }
             frames.giveBack(memory)
             if left != .max { left -= time }
             delay = frames.delay(hasRun: false)
@@ -192,6 +225,6 @@ struct Devices {
             isLinkDown = true
             Console.complain("the network link has gone")
         }
-        return (polled[0].revents != 0, polled[1].revents != 0)
+        return (polled[0].revents | polled[2].revents != 0, polled[1].revents != 0)
     }
 }

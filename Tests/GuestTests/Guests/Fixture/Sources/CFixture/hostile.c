@@ -99,13 +99,16 @@ static uint32_t status(uint64_t device) {
   return *(volatile uint32_t *)(direct_map + device + 0x70);
 }
 
+/// Whether it has a second queue, for what goes out: the network card and the console.
+static int sends(uint64_t device) { return device == 0x2000 || device == 0x4000; }
+
 /// Virtio 1.2 §3.1.1. `rings` is where queues lie, in physical memory.
 static void start(uint64_t device, uint64_t rings) {
   set(device, 0x70, 0), set(device, 0x70, 3);
   set(device, 0x24, 1), set(device, 0x20, 1);
   set(device, 0x24, 0), set(device, 0x20, 0);
   set(device, 0x70, 11);
-  for (uint32_t queue = 0; queue < (device == 0x2000 ? 2 : 1); queue++) {
+  for (uint32_t queue = 0; queue < (sends(device) ? 2 : 1); queue++) {
     uint64_t base = rings + queue * QUEUE;
     set(device, 0x30, queue), set(device, 0x38, SIZE);
     set(device, 0x80, (uint32_t)base), set(device, 0x84, base >> 32);
@@ -124,13 +127,13 @@ uint32_t fixture_break_rule(uint32_t device, int rule, void *memory) {
   if (rule == 8) rings = UINT64_MAX & ~0xFFFFULL;
   start(device, rings);
   if (rule >= 7) return status(device);
-  // Of the card the queue that sends, of the source of entropy its only one.
-  volatile uint8_t *queue = (volatile uint8_t *)memory + (device == 0x2000 ? QUEUE : 0);
+  // The queue that sends, of the source of entropy its only one.
+  volatile uint8_t *queue = (volatile uint8_t *)memory + (sends(device) ? QUEUE : 0);
   volatile struct descriptor *entry = (volatile struct descriptor *)queue;
   volatile uint16_t *available = (volatile uint16_t *)(queue + AVAILABLE);
   entry->address = rings + BUFFER;
   entry->length = 64;
-  entry->flags = device == 0x2000 ? 0 : 2;
+  entry->flags = sends(device) ? 0 : 2;
   uint16_t head = 0, offered = 1;
   switch (rule) {
     case 0: entry->length = 0xFFFFFFFF; break;
@@ -147,12 +150,13 @@ uint32_t fixture_break_rule(uint32_t device, int rule, void *memory) {
   return status(device);
 }
 
-void fixture_scribble(void *memory, uint32_t rounds) {
+void fixture_scribble(void *memory, uint32_t rounds, int has_console) {
   uint64_t random = 1;
   for (uint32_t round = 0; round < rounds; round++) {
     if (round % 16 == 0) {
       start(0x1000, (uint64_t)memory - direct_map);
       start(0x2000, (uint64_t)memory - direct_map);
+      if (has_console) start(0x4000, (uint64_t)memory - direct_map);
     }
     for (int times = 0; times < 16; times++) {
       random = random * 6364136223846793005ULL + 1442695040888963407ULL;

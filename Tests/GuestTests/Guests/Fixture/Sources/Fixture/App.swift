@@ -24,6 +24,7 @@ struct App {
         case "sleep": await sleepLong()
         case "serve": try await Server.run()
         case "finish": try await Server.finish()
+        case "input": await InputChecks.run(arguments[1])
         case "disk": await DiskChecks.run(arguments[1])
         case "disk-deaf":
             await DiskChecks.run("hold")

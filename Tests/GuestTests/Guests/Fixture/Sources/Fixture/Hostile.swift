@@ -17,9 +17,13 @@ enum Hostile {
         case "registers":
             fixture_poke_registers()
             print("poked")
-        case "rules": breakRules()
+        case "rules": breakRules([0x1000, 0x2000])
+        case "console":
+            breakRules([0x4000])
+            withRings { fixture_scribble($0, 3000, 1) }
+            print("\nscribbled")
         case "scribble":
-            withRings { fixture_scribble($0, 3000) }
+            withRings { fixture_scribble($0, 3000, 0) }
             print("scribbled")
         default: print("fixture: no mode '\(name)'")
         }
@@ -48,9 +52,9 @@ enum Hostile {
         return body(rings)
     }
 
-    private static func breakRules() {
+    private static func breakRules(_ devices: [UInt32]) {
         withRings { rings in
-            for device in [0x1000, 0x2000] as [UInt32] {
+            for device in devices {
                 for rule in 0..<9 as Range<Int32> {
                     let status = fixture_break_rule(device, rule, rings)
                     print(

@@ -17,4 +17,4 @@ void fixture_poke_registers(void);
 /// of virtio's; the device's status afterwards. `memory` is 16 KiB of the heap, page aligned.
 uint32_t fixture_break_rule(uint32_t device, int rule, void *memory);
 /// Writes noise into the rings of all devices, and gives them their turns.
-void fixture_scribble(void *memory, uint32_t rounds);
+void fixture_scribble(void *memory, uint32_t rounds, int has_console);
