@@ -1,8 +1,32 @@
-// Reading the body of a request: by length or chunked, within limits of size and time.
+// Reading the body of a request: by length or chunked, within limits of size and time; and the head,
+// which is held aside meanwhile.
 
 import _Concurrency
 
 extension HTTPServerConnection {
+    /// Moves octets of the head aside, where they may stay for long.
+    ///
+    /// - Returns: false if all connections together hold as much as they may; nothing was moved.
+    func holdHead(_ octets: RawSpan) -> Bool {
+        let before = headCopy.capacity
+        guard service.slowHeads &+ octets.byteCount <= service.limits.slowHeads else {
+            return false
+        }
+        headCopy.append(octets)
+        service.slowHeads &+= headCopy.capacity &- before
+        return true
+    }
+
+    /// The head is needed no longer, nor its storage, if that is larger than `bound`.
+    @inline(never)
+    func releaseHead(above bound: Int = 1024) {
+        let before = headCopy.capacity
+        headCopy.removeAll()
+        headCopy.shrink(above: bound)
+        service.slowHeads &-= before &- headCopy.capacity
+        headIsCopied = false
+    }
+
     /// The head is moved aside, so that the body is what is received next.
     @inline(never) func beginBody() {
         if !headIsCopied {

@@ -214,29 +214,6 @@ public final class HTTPServerConnection<Transport: HTTPTransport>: @unchecked Se
         return .needsMore
     }
 
-    /// Moves octets of the head aside, where they may stay for long.
-    ///
-    /// - Returns: false if all connections together hold as much as they may; nothing was moved.
-    func holdHead(_ octets: RawSpan) -> Bool {
-        let before = headCopy.capacity
-        guard service.slowHeads &+ octets.byteCount <= service.limits.slowHeads else {
-            return false
-        }
-        headCopy.append(octets)
-        service.slowHeads &+= headCopy.capacity &- before
-        return true
-    }
-
-    /// The head is needed no longer, nor its storage, if that is larger than `bound`.
-    @inline(never)
-    func releaseHead(above bound: Int = 1024) {
-        let before = headCopy.capacity
-        headCopy.removeAll()
-        headCopy.shrink(above: bound)
-        service.slowHeads &-= before &- headCopy.capacity
-        headIsCopied = false
-    }
-
     /// Moves received octets behind the part of the head that is kept, and parses on.
     private func copyAndParse() -> RequestParser.Outcome {
         let limits = service.limits
