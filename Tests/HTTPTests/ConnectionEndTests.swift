@@ -98,6 +98,30 @@ import Testing
         #expect(whole.text.hasPrefix("HTTP/1.1 200 "))
     }
 
+    @Test func idleConnectionsHoldNoHeads() async {
+        final class Place: @unchecked Sendable {
+            var service: TestService?
+            var held: [Int] = []
+        }
+        let place = Place()
+        let service = TestService(limits: HTTPLimits(), timeouts: HTTPTimeouts()) { _, response in
+            place.held.append(place.service?.slowHeads ?? -1)
+            await response.send("Hello")
+        }
+        place.service = service
+        let half = get.count / 2
+        await service.serve(
+            MemoryTransport([
+                .receive(octets(String(get.prefix(half)))), .pass(second),
+                .receive(octets(String(get.dropFirst(half)))), .pass(second),
+                .receive(octets(get)), .end,
+            ]))
+        #expect(place.held.count == 2)
+        #expect(place.held.first ?? 0 > 0)
+        #expect(place.held.last == 0)
+        place.service = nil
+    }
+
     @Test func resetsAndEndsAnywhereAreTakenCalmly() async {
         let bytes = octets("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nabcde")
         for count in 0..<bytes.count {

@@ -17,13 +17,12 @@ extension HTTPServerConnection {
         return true
     }
 
-    /// The head is needed no longer, nor its storage, if that is larger than `bound`.
+    /// The head is needed no longer. Its storage goes too: were idle connections to keep theirs, they
+    /// would use up what slow ones may hold.
     @inline(never)
-    func releaseHead(above bound: Int = 1024) {
-        let before = headCopy.capacity
-        headCopy.removeAll()
-        headCopy.shrink(above: bound)
-        service.slowHeads &-= before &- headCopy.capacity
+    func releaseHead() {
+        service.slowHeads &-= headCopy.capacity
+        headCopy.shrink(above: 0)
         headIsCopied = false
     }
 

@@ -51,7 +51,7 @@ public final class HTTPService<Transport: HTTPTransport>: @unchecked Sendable {
         connection.slot = connections.count
         connections.append(connection)
         await connection.serve()
-        connection.releaseHead(above: 0)
+        connection.releaseHead()
         let last = connections.removeLast()
         if last !== connection {
             last.slot = connection.slot
