@@ -129,7 +129,7 @@ struct StandardInputTests {
 
     @Test(
         "A guest that does not read stops the writer, sleeps, and ends when it is asked to",
-        arguments: InstanceTests.monitors)
+        arguments: MachineKind.environments)
     func unread(kind: MachineKind) async throws {
         try await InstanceTool.with(monitor: kind.monitorName) { swiftlet in
             let state = swiftlet.state.string
@@ -174,7 +174,7 @@ struct StandardInputTests {
 
     @Test(
         "Ctrl-C asks the application to finish, whatever is typed meanwhile",
-        arguments: InstanceTests.monitors)
+        arguments: MachineKind.environments)
     func interrupt(kind: MachineKind) async throws {
         let folder = try FileSystem.makeTemporaryFolder()
         defer { FileSystem.remove(folder) }
