@@ -32,6 +32,8 @@ public struct InstanceConfiguration: Codable, Equatable, Sendable {
     /// As after `--disk`, with an absolute path.
     public var disk: String?
     public var environment: [Variable] = []
+    /// As after `--dns`.
+    public var nameServers: [String]?
     public var arguments: [String] = []
     public var restart = RestartPolicy.no
     /// The instance is forgotten at its end.
@@ -56,6 +58,7 @@ public struct InstanceConfiguration: Codable, Equatable, Sendable {
         for port in ports { request.ports.append(try PublishedPort(port)) }
         if let disk { request.disk = try MachineDisk(disk) }
         request.commandLine.arguments = arguments
+        request.commandLine.nameServers = nameServers ?? []
         request.commandLine.environment = environment.map { (name: $0.name, value: $0.value) }
         return request
     }

@@ -6,8 +6,10 @@ import Testing
 
 @Suite struct HTTPReplayTests {
     @Test(
-        arguments: [RequestParserFuzzing.self, ChunkedDecoderFuzzing.self, ConnectionFuzzing.self]
-            as [any FuzzTarget.Type])
+        arguments: [
+            RequestParserFuzzing.self, ChunkedDecoderFuzzing.self, ConnectionFuzzing.self,
+            ResponseParserFuzzing.self, ClientFuzzing.self,
+        ] as [any FuzzTarget.Type])
     func seedsAndCorpus(target: any FuzzTarget.Type) async {
         // On a thread of its own: a target may wait for a task, which needs one of the pool's.
         let count = await withCheckedContinuation { continuation in

@@ -4,7 +4,10 @@ import SwiftletTestSupport
 import Testing
 
 @Suite struct NetworkReplayTests {
-    @Test(arguments: [NetworkFuzzing.self, DHCPFuzzing.self] as [any FuzzTarget.Type])
+    @Test(
+        arguments: [
+            NetworkFuzzing.self, DHCPFuzzing.self, DNSAnswerFuzzing.self, DNSResolverFuzzing.self,
+        ] as [any FuzzTarget.Type])
     func seedsAndCorpus(target: any FuzzTarget.Type) {
         #expect(target.replay() > 0, "\(target.name) has no corpus")
     }

@@ -87,7 +87,8 @@ public struct ConnectionRace: Sendable {
     public mutating func nextAction(now: Instant) -> Action {
         let isExhausted = six.isEmpty && four.isEmpty || attempts >= configuration.attempts
         if isExhausted {
-            let isOver = pending == 0 && (!awaitsSix && !awaitsFour || !six.isEmpty || !four.isEmpty)
+            let isOver =
+                pending == 0 && (!awaitsSix && !awaitsFour || !six.isEmpty || !four.isEmpty)
             return isOver ? .failed : .wait(until: .never)
         }
         let start = attempts == 0 ? begin : next

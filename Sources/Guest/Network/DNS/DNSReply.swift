@@ -128,7 +128,8 @@ enum DNSReply: Equatable {
                     continue
                 }
                 addresses.append(
-                    IPAddress(high: message.number64(at: place), low: message.number64(at: place + 8))
+                    IPAddress(
+                        high: message.number64(at: place), low: message.number64(at: place + 8))
                 )
             case .srv:
                 var target = place + 6

@@ -84,7 +84,8 @@ public struct DNSResolver: ~Copyable {
         nextNumber &+= 1
         flights.append(
             Flight(
-                number: number, question: question, exchange: exchange, servers: servers, askers: 1))
+                number: number, question: question, exchange: exchange, servers: servers, askers: 1)
+        )
         return .asked(DNSTicket(number: number), isNew: true)
     }
 
