@@ -95,9 +95,12 @@ public final class HTTPClientConnection<Transport: HTTPTransport>: @unchecked Se
         return headOctets.withOctets { $0.copy }
     }
 
-    /// True if the server has said something before it had the whole request: perhaps that it does
-    /// not want the rest (RFC 9110 §10.1.1, RFC 9112 §9.3).
-    var isAnsweredEarly: Bool { transport.receivedCount > 0 }
+    /// True if the server has begun its final response before it had the whole request: it does not
+    /// want the rest (RFC 9110 §10.1.1, RFC 9112 §9.3). What it only says meanwhile has a status of
+    /// 1xx.
+    var isAnsweredEarly: Bool {
+        transport.receivedCount > 9 && transport.withReceived { $0.octet(9) != 0x31 }
+    }
 
     /// Sends all of `octets`, or what the server wants of them.
     nonisolated(nonsending) func send(_ octets: RawSpan) async throws(HTTPExchangeError) {
@@ -125,7 +128,7 @@ public final class HTTPClientConnection<Transport: HTTPTransport>: @unchecked Se
         switch failure {
         case nil: return
         case .timedOut? where patience.left > 0: return
-        case .disconnected? where transport.receivedCount > 0: return
+        case .disconnected? where isAnsweredEarly: return
         case let failure?: throw failure
         }
     }
