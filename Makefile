@@ -4,7 +4,7 @@ PREFIX ?= /usr/local
 PORT ?= 8080
 FORMATTED = Sources Tests Examples Package.swift $(wildcard Benchmarks)
 
-.PHONY: run test fuzz bench lint build install setup
+.PHONY: run test fuzz soak bench lint build install setup
 
 # Builds the example website into an image, boots it, and serves it on this machine.
 run: setup build
@@ -19,6 +19,11 @@ test: setup lint
 SECONDS_EACH ?= 60
 fuzz:
 	SECONDS_EACH=$(SECONDS_EACH) Tests/Fuzzing/run $(TARGETS)
+
+# A mixed load on one machine, compared octet for octet; `make soak REQUESTS=1000000` a short one.
+REQUESTS ?= 24000000
+soak: setup build
+	REQUESTS=$(REQUESTS) Tests/Soak/run
 
 bench: build
 	@.ci/setup bench

@@ -56,16 +56,22 @@ let guestTargets: [Target] = [
             "CSwiftletMachine",
         ]),
     guest(
+        "NetworkCard",
+        [
+            "SwiftletRuntime", "SwiftletNetwork", "SwiftletVirtio", "SwiftletMemory",
+            "SwiftletMachine", "SwiftletBootProtocol",
+        ]),
+    guest(
         "Swiftlet",
         [
-            "SwiftletHTTP", "SwiftletRuntime", "SwiftletNetwork", "SwiftletVirtio",
-            "SwiftletMemory", "SwiftletMachine", "SwiftletBootProtocol",
+            "SwiftletHTTP", "SwiftletNetworkCard", "SwiftletRuntime", "SwiftletNetwork",
+            "SwiftletVirtio", "SwiftletMemory", "SwiftletMachine", "SwiftletBootProtocol",
         ]),
     guest(
         "Linux",
         [
-            "SwiftletRuntime", "SwiftletNetwork", "SwiftletVirtio", "SwiftletMemory",
-            "SwiftletMachine", "SwiftletBootProtocol", "CSwiftletMachine",
+            "SwiftletNetworkCard", "SwiftletRuntime", "SwiftletNetwork", "SwiftletVirtio",
+            "SwiftletMemory", "SwiftletMachine", "SwiftletBootProtocol", "CSwiftletMachine",
         ]),
 
     .target(
@@ -119,6 +125,10 @@ let hostTargets: [Target] = [
         ],
         path: "Benchmarks/Runner", swiftSettings: settings),
 
+    // A mixed load on a server, for a test and `make soak`.
+    .executableTarget(
+        name: "SwiftletSoak", path: "Tests/Soak", exclude: ["run"], swiftSettings: settings),
+
     // What tests share; they are run on the host alone.
     .target(
         name: "SwiftletTestSupport", dependencies: ["SwiftletNetwork"], path: "Tests/Support",
@@ -144,7 +154,7 @@ let hostTargets: [Target] = [
         "GuestTests",
         [
             "SwiftletBuild", "SwiftletHypervisors", "SwiftletBootProtocol", "SwiftletNetwork",
-            "SwiftletCommand", "SwiftletMonitor", "SwiftletTestSupport",
+            "SwiftletCommand", "SwiftletMonitor", "SwiftletSoak", "SwiftletTestSupport",
         ],
         exclude: ["Guests", "Programs"]),
 ]

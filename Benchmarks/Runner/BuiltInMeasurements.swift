@@ -2,20 +2,6 @@
 // and requests a second, against a container, QEMU, and servers that are plain processes.
 
 import Foundation
-import SwiftletBootProtocol
-import SwiftletHypervisors
-
-/// One server of those that run at the processor's own speed, at one number of connections.
-struct NativeResult: Codable {
-    let server: String
-    let connections: Int
-    var requestsPerSecond: Double?
-    /// The built-in monitor's figure over this server's.
-    var ratio: Double?
-    /// Exits of the virtual machine for each request, by the monitor's own count.
-    var exitsPerRequest: Double?
-    var notMeasured: String?
-}
 
 /// One part of a start in the built-in monitor.
 struct StartPart: Codable {
@@ -26,13 +12,11 @@ struct StartPart: Codable {
 }
 
 extension Bench {
-    private static let builtIn = "Swiftlet, built-in monitor"
-
     /// Milliseconds from the monitor's start to the first answer, a machine in between.
     func startToFirstAnswer() throws(NotMeasured) -> Figure {
         let count = quick ? 21 : 101
         let own = try firstAnswers(
-            count, at: NetworkNamespace.guestAddress, 80, monitorArguments())
+            count, at: NetworkNamespace.guestAddress, 80, monitorArguments(try server.get()))
         let machine = firstAnswerText("QEMU", own) { () throws(NotMeasured) in
             let network = try network.get()
             var configuration = try server.get().configuration(on: network)
@@ -102,65 +86,10 @@ extension Bench {
         }
     }
 
-    /// Requests a second of the image in the built-in monitor and of plain processes. The monitor's
-    /// clients come through a tap, those of the processes through loopback.
-    func measureNative(progress: (String) -> Void) -> [NativeResult] {
-        var results: [NativeResult] = []
-        let servers: [(String, String, () throws(NotMeasured) -> [String])] = [
-            (Self.builtIn, NetworkNamespace.guestAddress + ":80", monitorArguments),
-            (
-                "C epoll server, a process", "127.0.0.1:8081",
-                { () throws(NotMeasured) in [try self.nativeServer().path, "8081"] }
-            ),
-            ("nginx, a process", "127.0.0.1:8082", nginxArguments),
-        ]
-        for (name, address, arguments) in servers {
-            progress("requests a second: \(name)")
-            for connections in Self.connectionCounts {
-                var result = NativeResult(server: name, connections: connections)
-                switch Self.attempt({ () throws(NotMeasured) in
-                    try rate(of: try arguments(), at: address, connections: connections)
-                }) {
-                case .success(let (rate, exits)):
-                    result.requestsPerSecond = rate
-                    result.exitsPerRequest = exits
-                case .failure(let reason): result.notMeasured = "\(reason)"
-                }
-                results.append(result)
-            }
-        }
-        for index in results.indices {
-            let own = results.first {
-                $0.server == Self.builtIn && $0.connections == results[index].connections
-            }
-            if results[index].server != Self.builtIn, let own = own?.requestsPerSecond,
-                let peer = results[index].requestsPerSecond
-            {
-                results[index].ratio = own / peer
-            }
-        }
-        return results
-    }
-
     // MARK: What is started
 
-    private func monitorArguments() throws(NotMeasured) -> [String] {
-        guard access("/dev/kvm", R_OK | W_OK) == 0 else {
-            throw NotMeasured("/dev/kvm does not open")
-        }
-        let monitor = root.appending(path: ".build/release/swiftlet-monitor")
-        guard FileManager.default.isExecutableFile(atPath: monitor.path) else {
-            throw NotMeasured("no .build/release/swiftlet-monitor: `make build` makes it")
-        }
-        return [
-            monitor.path, "--memory", "\(64 << 20)", "--command-line",
-            "ip=\(NetworkNamespace.guestAddress)/24", "--tap", NetworkNamespace.tap,
-            "--hardware-address", NetworkNamespace.guestMAC, try server.get().built.path,
-        ]
-    }
-
     private func publishedArguments() throws(NotMeasured) -> [String] {
-        let tap = try monitorArguments()
+        let tap = try monitorArguments(try server.get())
         return [
             tap[0], "--memory", "\(64 << 20)", "--command-line",
             "ip=10.0.2.15/24 gateway=10.0.2.2", "--user-network", "--publish",
@@ -169,45 +98,10 @@ extension Bench {
     }
 
     private func nativeServer() throws(NotMeasured) -> URL {
-        let file = work.appending(path: "epoll_server")
-        if !FileManager.default.fileExists(atPath: file.path) {
-            try Command.run([
-                "cc", "-O2", "-static", "-D_GNU_SOURCE", "-o", file.path,
-                root.appending(path: "Benchmarks/Peers/epoll_server.c").path,
-            ])
-        }
-        return file
-    }
-
-    /// nginx with the configuration of the Linux machine, on another port and folder.
-    private func nginxArguments() throws(NotMeasured) -> [String] {
-        let folder = work.appending(path: "nginx")
-        let peer = root.appending(path: "Benchmarks/Peers/nginx.conf")
-        do {
-            try FileManager.default.createDirectory(
-                at: folder.appending(path: "site"), withIntermediateDirectories: true)
-            try Data("Hello".utf8).write(to: folder.appending(path: "site/index.html"))
-            let text = try String(contentsOf: peer, encoding: .utf8)
-                .replacingOccurrences(of: "/tmp/", with: folder.path + "/")
-                .replacingOccurrences(of: "listen 80 ", with: "listen 127.0.0.1:8082 ")
-                .replacingOccurrences(of: "root /site", with: "root \(folder.path)/site")
-            try Data(text.utf8).write(to: folder.appending(path: "nginx.conf"))
-        } catch { throw NotMeasured("\(error)") }
-        return try linux.get().nginx + ["-c", folder.appending(path: "nginx.conf").path]
+        try program("Peers/epoll_server.c", isStatic: true)
     }
 
     // MARK: How it is measured
-
-    private func client() throws(NotMeasured) -> URL {
-        let file = work.appending(path: "first_answer")
-        if !FileManager.default.fileExists(atPath: file.path) {
-            try Command.run([
-                "cc", "-O2", "-o", file.path,
-                root.appending(path: "Benchmarks/Client/first_answer.c").path,
-            ])
-        }
-        return file
-    }
 
     private func firstAnswers(
         _ count: Int, at address: String, _ port: Int, _ command: [String]
@@ -221,7 +115,9 @@ extension Bench {
     ) throws(NotMeasured) -> [[Double]] {
         let network = try network.get()
         try network.setNeighbour()
-        let words = network.enter + [try client().path, address, "\(port)"] + command
+        let words =
+            network.enter + [try program("Client/first_answer.c").path, address, "\(port)"]
+            + command
         var starts: [[Double]] = []
         for _ in 0..<count {
             let numbers = try Command.run(words).split(whereSeparator: \.isWhitespace)
@@ -268,7 +164,9 @@ extension Bench {
         for number in 0..<count {
             let words =
                 network.enter + [
-                    "unshare", "-m", "sh", "-c", script, "sh", try client().path, bundle.path,
+                    "unshare", "-m", "sh", "-c", script, "sh",
+                    try program("Client/first_answer.c").path,
+                    bundle.path,
                     "\(network.name)-\(number)",
                 ]
             times.append(try Self.milliseconds(try Command.run(words)))
@@ -280,45 +178,5 @@ extension Bench {
         let text = output.trimmingCharacters(in: .whitespacesAndNewlines)
         guard let microseconds = Double(text) else { throw NotMeasured("no time: \(text)") }
         return microseconds / 1000
-    }
-
-    /// The medians of three runs of wrk, the server started anew for each: requests a second, and
-    /// exits a request if the server is a machine whose monitor counts.
-    private func rate(
-        of command: [String], at address: String, connections: Int
-    ) throws(NotMeasured) -> (rate: Double, exits: Double?) {
-        let network = try network.get()
-        try network.setNeighbour()
-        var rates: [Double] = []
-        var exits: [Double] = []
-        for _ in 0..<(quick ? 1 : 3) {
-            var words = network.enter
-            if let pins = Self.pins { words += ["taskset", "-c", "\(pins.machine)"] }
-            let process = try LongRunning(words + ["setpriv", "--pdeathsig", "KILL"] + command)
-            let identifier = process.identifier
-            let cleanup = Cleanup.add { kill(identifier, SIGKILL) }
-            defer {
-                process.stop()
-                Cleanup.remove(cleanup)
-            }
-            let load = HTTPLoad(
-                network: network, processor: Self.pins?.client, url: "http://\(address)/")
-            var tries = 0
-            while load.answer() == nil {
-                tries += 1
-                guard process.isRunning, tries < 100 else { throw NotMeasured("no answer") }
-                usleep(20_000)
-            }
-            let before = MachineStatistics(process: identifier)
-            let result = try load.run(connections: connections, seconds: quick ? 2 : 3)
-            if let before, let after = MachineStatistics(process: identifier) {
-                exits.append(Double(after.exits - before.exits) / Double(result.requests))
-            }
-            guard result.errors.isEmpty else {
-                throw NotMeasured(result.errors.joined(separator: "; "))
-            }
-            rates.append(result.requestsPerSecond)
-        }
-        return (rates.median ?? .nan, exits.median)
     }
 }

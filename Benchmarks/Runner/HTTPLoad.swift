@@ -50,10 +50,17 @@ struct HTTPLoad {
         throw NotMeasured("no answer on port 80 within \(limit)")
     }
 
-    func run(connections: Int, seconds: Int) throws(NotMeasured) -> Result {
+    /// wrk at full speed.
+    ///
+    /// - Parameter keepingAlive: if not, each request has a connection of its own.
+    func run(
+        connections: Int, seconds: Int, keepingAlive: Bool = true
+    ) throws(NotMeasured) -> Result {
         var arguments = network.enter
         if let processor { arguments += ["taskset", "-c", "\(processor)"] }
+        if connections > 500 { arguments += ["prlimit", "--nofile=16384:16384"] }
         arguments += ["timeout", "\(seconds + 10)", "wrk", "-t1", "-c\(connections)"]
+        if !keepingAlive { arguments += ["-H", "Connection: close"] }
         arguments += ["-d\(seconds)s", "--timeout", "8s", url]
         let output = try Command.run(arguments)
         var requests: Int?

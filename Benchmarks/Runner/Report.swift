@@ -20,6 +20,7 @@ struct Report: Codable {
     var servers: [ServerResult] = []
     var native: [NativeResult] = []
     var transfers: [TransferResult] = []
+    var connections: [ConnectionResult] = []
     var startParts: [StartPart] = []
 
     mutating func add(
@@ -89,6 +90,22 @@ struct Report: Codable {
             ]
                 + transfers.map(transferRow))
         lines += [
+            "",
+            "Connections: a request on each, in machines under TCG, then at full speed; idle ones",
+        ]
+        lines += Self.table(
+            [["server", "conn./s", "Swiftlet is", "idle", "octets each", ""]]
+                + connections.map { result in
+                    [
+                        result.server, result.perSecond.map(Self.number) ?? "–",
+                        result.ratio.map { String(format: "%.2f ×", $0) } ?? "",
+                        result.idle.map { Self.number(Double($0)) } ?? "",
+                        result.octetsPerIdle.map(Self.number) ?? "",
+                        (result.errors + (result.notMeasured.map { ["not measured: \($0)"] } ?? []))
+                            .joined(separator: "; "),
+                    ]
+                })
+        lines += [
             "", "A start in the built-in monitor, on a published port: milliseconds, medians",
         ]
         lines += Self.table(
@@ -135,7 +152,7 @@ struct Report: Codable {
     }
 
     /// Thousands grouped by a space; one decimal where it says something.
-    private static func number(_ value: Double) -> String {
+    static func number(_ value: Double) -> String {
         if abs(value) < 100, value != value.rounded() { return String(format: "%.1f", value) }
         let digits = String(Int(value.rounded()).magnitude)
         var grouped = ""

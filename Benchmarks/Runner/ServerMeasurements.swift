@@ -22,9 +22,10 @@ struct ServerResult: Codable {
 
 extension Bench {
     static let swiftletName = "Swiftlet"
-    static let connectionCounts = [1, 64]
+    static let connectionCounts = [1, 64, 1000]
 
-    private var servers: [(name: String, Result<MachineConfiguration, NotMeasured>)] {
+    /// What runs in machines under TCG: names, and how each is started.
+    var servers: [(name: String, Result<MachineConfiguration, NotMeasured>)] {
         [
             (
                 Self.swiftletName,

@@ -18,7 +18,7 @@ struct SwiftletBench: ParsableCommand {
 
     /// What a run is made of.
     enum Part: String, CaseIterable, ExpressibleByArgument {
-        case budgets, starts, native, transfers, servers
+        case budgets, starts, native, transfers, connections, servers
     }
 
     @Option(
@@ -26,6 +26,9 @@ struct SwiftletBench: ParsableCommand {
             "Only this part, and nothing is written: \(Part.allCases.map(\.rawValue).joined(separator: ", "))."
     )
     var only: Part?
+
+    @Flag(help: "Measures nothing: draws docs/benchmarks.svg of the newest results.")
+    var chart = false
 
     @Option(help: "A hello image to measure, instead of building Examples/Hello.")
     var hello: String?
@@ -42,6 +45,7 @@ struct SwiftletBench: ParsableCommand {
     func run() throws {
         let handlers = Cleanup.installSignalHandlers()
         let root = URL(filePath: root).standardizedFileURL
+        if chart { return try Chart.write(root: root) }
         try Scratch.make()
         defer { withExtendedLifetime(handlers) { Cleanup.run() } }
 
@@ -66,6 +70,7 @@ struct SwiftletBench: ParsableCommand {
         if only != nil { return }
         let folder = output.map { URL(filePath: $0) } ?? root.appending(path: "Benchmarks/results")
         try report.write(to: folder)
+        if output == nil { try Chart.write(root: root) }
         progress("written to \(folder.path)")
     }
 }
@@ -80,6 +85,7 @@ extension Report {
         if wants(.starts) { measureStarts(bench, progress: progress) }
         if wants(.native) { native = bench.measureNative(progress: progress) }
         if wants(.transfers) { transfers = bench.measureTransfers(progress: progress) }
+        if wants(.connections) { connections = bench.measureConnections(progress: progress) }
         if wants(.servers) { measureServers(bench, progress: progress) }
     }
 

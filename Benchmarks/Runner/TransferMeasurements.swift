@@ -19,16 +19,13 @@ struct TransferResult: Codable {
 }
 
 extension Bench {
-    private static let own = "Swiftlet"
-    private static let builtIn = "Swiftlet, built-in monitor"
-
     func measureTransfers(progress: (String) -> Void) -> [TransferResult] {
         let image = Self.attempt { () throws(NotMeasured) in
             try SwiftletImage(package: "Benchmarks/Guests/Streams", root: root, work: work)
         }
         let machines: [(String, Result<MachineConfiguration, NotMeasured>)] = [
             (
-                Self.own,
+                Self.swiftletName,
                 image.flatMap { image in network.map { image.configuration(on: $0) } }
             ),
             ("Linux in a VM", linux.map { $0.configuration(command: "/streams") }),
@@ -39,19 +36,14 @@ extension Bench {
                 try measureMachine(try configuration.get(), &result)
             }
         }
-        progress("transfers: \(Self.builtIn)")
+        progress("transfers: \(Self.builtInName)")
         let native = [
-            measured(Self.builtIn) { (result) throws(NotMeasured) in
-                let command = [
-                    root.appending(path: ".build/release/swiftlet-monitor").path, "--memory",
-                    "\(64 << 20)", "--command-line", "ip=\(NetworkNamespace.guestAddress)/24",
-                    "--tap", NetworkNamespace.tap, "--hardware-address",
-                    NetworkNamespace.guestMAC, try image.get().built.path,
-                ]
+            measured(Self.builtInName) { (result) throws(NotMeasured) in
+                let command = try monitorArguments(try image.get())
                 try measureProcess(command, at: NetworkNamespace.guestAddress, &result)
             },
             measured("Linux, a process over loopback") { (result) throws(NotMeasured) in
-                let server = try compiled("Peers/streams.c", static: true)
+                let server = try program("Peers/streams.c", isStatic: true)
                 try measureProcess([server.path], at: "127.0.0.1", &result)
             },
         ]
@@ -116,18 +108,11 @@ extension Bench {
     private func measureProcess(
         _ command: [String], at address: String, _ result: inout TransferResult
     ) throws(NotMeasured) {
-        var words = try network.get().enter
-        if let pins = Self.pins { words += ["taskset", "-c", "\(pins.machine)"] }
-        let process = try LongRunning(words + ["setpriv", "--pdeathsig", "KILL"] + command)
-        let identifier = process.identifier
-        let cleanup = Cleanup.add { kill(identifier, SIGKILL) }
-        defer {
-            process.stop()
-            Cleanup.remove(cleanup)
-        }
-        try waitForServer(at: address) { process.isRunning }
-        for direction in Direction.allCases {
-            result[direction] = try transfer(direction, at: address).speed
+        try withProcess(command) { (process) throws(NotMeasured) in
+            try waitForServer(at: address) { process.isRunning }
+            for direction in Direction.allCases {
+                result[direction] = try transfer(direction, at: address).speed
+            }
         }
     }
 
@@ -155,30 +140,13 @@ extension Bench {
     private func transfer(
         _ direction: Direction, at address: String, seconds: Int? = nil
     ) throws(NotMeasured) -> (megabytes: Double, speed: Double) {
-        var words = try network.get().enter
-        if let processor = Self.pins?.client { words += ["taskset", "-c", "\(processor)"] }
-        let client = try compiled("Client/transfer.c")
         let length = seconds ?? (quick ? 1 : 4)
         let output = try Command.run(
-            words + [
-                "timeout", "\(length + 10)", client.path, address, direction.rawValue, "\(length)",
-            ])
+            ["timeout", "\(length + 10)"] + (try client("Client/transfer.c"))
+                + [address, direction.rawValue, "\(length)"])
         let numbers = output.split(whereSeparator: \.isWhitespace).compactMap { Double($0) }
         guard numbers.count == 2 else { throw NotMeasured("the client says '\(output)'") }
         return (numbers[0] / 1e6, numbers[1] > 0 ? numbers[0] / numbers[1] : 0)
-    }
-
-    private func compiled(_ source: String, static isStatic: Bool = false) throws(NotMeasured)
-        -> URL
-    {
-        let name = ((source as NSString).lastPathComponent as NSString).deletingPathExtension
-        let file = work.appending(path: "transfer-\(name)")
-        if !FileManager.default.fileExists(atPath: file.path) {
-            try Command.run(
-                ["cc", "-O2", "-D_GNU_SOURCE", "-o", file.path] + (isStatic ? ["-static"] : [])
-                    + [root.appending(path: "Benchmarks/\(source)").path])
-        }
-        return file
     }
 }
 

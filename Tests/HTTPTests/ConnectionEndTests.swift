@@ -63,6 +63,41 @@ import Testing
         #expect(trickle.now < 60 * second)
     }
 
+    @Test func headsInPiecesHoldOnlySoMuchOfAllConnectionsTogether() async {
+        var limits = HTTPLimits()
+        limits.slowHeads = 4096
+        let service = TestService(
+            limits: limits, timeouts: HTTPTimeouts(), handler: ConnectionTests.echo)
+        let padding = "X-Padding: " + String(repeating: "a", count: 800) + "\r\n"
+        let head = "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n" + padding + "\r\n"
+        let inPieces: [MemoryTransport.Event] = [
+            .receive(octets(String(head.prefix(600)))), .pass(second),
+            .receive(octets(String(head.dropFirst(600)))), .pass(second), .receive(octets("hi")),
+            .end,
+        ]
+        let bodyLater: [MemoryTransport.Event] = [
+            .receive(octets(head)), .pass(second), .receive(octets("hi")), .end,
+        ]
+        for script in [inPieces, bodyLater] {
+            let served = MemoryTransport(script)
+            await service.serve(served)
+            #expect(served.text.hasPrefix("HTTP/1.1 200 "))
+            #expect(service.slowHeads == 0)
+            // Other connections hold the most part of it.
+            service.slowHeads = 3500
+            let refused = MemoryTransport(script)
+            await service.serve(refused)
+            #expect(refused.text.hasPrefix("HTTP/1.1 503 "))
+            #expect(refused.isFinished)
+            #expect(service.slowHeads == 3500)
+            service.slowHeads = 0
+        }
+        service.slowHeads = 4096
+        let whole = MemoryTransport(get)
+        await service.serve(whole)
+        #expect(whole.text.hasPrefix("HTTP/1.1 200 "))
+    }
+
     @Test func resetsAndEndsAnywhereAreTakenCalmly() async {
         let bytes = octets("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nabcde")
         for count in 0..<bytes.count {

@@ -42,6 +42,10 @@ public struct HTTPLimits: Sendable {
     /// Octets of a body the handler left unread that are read and thrown away to keep the
     /// connection usable; with more to come it is closed.
     public var drain: UInt64 = 65536
+    /// Octets held of request heads that come in pieces, or whose bodies do, of all connections
+    /// together: slow clients cannot use up the memory. Such a request beyond that is answered 503;
+    /// those that arrive whole are not concerned.
+    public var slowHeads = 4 << 20
 
     public init() {}
 }

@@ -140,13 +140,15 @@ import Testing
         }
     }
 
-    @Test func packetsForAnUnknownNeighbourWaitInABoundedQueue() throws {
+    /// Few with data; of those that are as short as a handshake's, a crowd's.
+    @Test(arguments: [(octets: 100, bound: 16), (octets: 1, bound: 256)])
+    func packetsForAnUnknownNeighbourWaitInABoundedQueue(octets: Int, bound: Int) throws {
         var peer = LonelyStack()
         let socket = try peer.stack.bindUDP(port: 9)
         let to = SocketAddress(IPAddress(LonelyStack.stranger), port: 9)
-        let payload: [UInt8] = [1]
+        let payload = [UInt8](repeating: 1, count: octets)
         var queued = 0
-        for _ in 0..<100 {
+        for _ in 0..<300 {
             do {
                 try peer.stack.sendUDP(socket, payload.span.bytes, to: to, now: peer.now)
                 queued += 1
@@ -154,7 +156,7 @@ import Testing
                 #expect(error == .busy)
             }
         }
-        #expect(queued == 16)
+        #expect(queued == bound)
         // One request, for the gateway.
         let sent = peer.sent()
         #expect(sent.count == 1)
@@ -164,7 +166,7 @@ import Testing
                 operation: 2, sender: (LonelyStack.peerHardware, LonelyStack.peer),
                 target: (LonelyStack.hardware, LonelyStack.address), to: LonelyStack.hardware))
         let flushed = peer.sent()
-        #expect(flushed.count == 16)
+        #expect(flushed.count == bound)
         #expect(flushed.allSatisfy { Array($0[0..<6]) == be48(LonelyStack.peerHardware) })
     }
 

@@ -15,12 +15,14 @@ struct CollectingOutput: SegmentOutput, ~Copyable {
     /// Segments that are still taken; then the output has no room.
     var room = Int.max
     var maximum = 1_480
+    /// Octets of a segment that there is room for; of a longer one there is none.
+    var longest = Int.max
 
     mutating func sendSegment(
         from: IPAddress, to: IPAddress, length: Int, segmentSize: Int, marks: Bool,
         fill: (inout MutableRawSpan) -> Void
     ) -> SegmentResult {
-        guard room > 0 else { return .busy }
+        guard room > 0, length <= longest else { return .busy }
         room -= 1
         // 0xA5: whatever `fill` leaves out shows.
         var bytes = [UInt8](repeating: 0xA5, count: length)

@@ -254,4 +254,48 @@ struct TCPWindowTests {
         #expect(host.events == [.writable(peer.id)])
         #expect(host.sendRoom(peer.id) >= 16 << 10)
     }
+
+    @Test("a sender told of room that is gone when it looks is told again")
+    func roomShrinks() throws {
+        var configuration = TCPConfiguration()
+        configuration.initialSendBuffer = 4 << 10
+        let peer = ScriptedPeer(configuration)
+        try peer.establish()
+        let host = peer.host
+        // Two initial windows (RFC 6928) fit at first, and one is on its way.
+        let taken = host.send(peer.id, [UInt8](repeating: 1, count: 100 << 10))
+        #expect(taken == 2 * 14_600)
+        #expect(host.takeSent().count == 10)
+        for _ in 0..<6 where host.events.isEmpty {
+            peer.ack &+= 1_460
+            peer.deliver()
+        }
+        #expect(host.events == [.writable(peer.id)])
+        // Before the sender looks, a timeout takes the congestion window down (RFC 5681 §3.1).
+        host.advance(2 * second)
+        _ = host.takeSent()
+        #expect(host.sendRoom(peer.id) == 0)
+        host.events = []
+        for _ in 0..<10 where host.events.isEmpty {
+            peer.ack &+= 2_920
+            peer.deliver()
+        }
+        #expect(host.events == [.writable(peer.id)])
+        #expect(host.sendRoom(peer.id) > 0)
+    }
+
+    @Test("data that finds no room goes soon, though an acknowledgement went meanwhile")
+    func blockedData() throws {
+        let peer = ScriptedPeer()
+        try peer.establish()
+        let host = peer.host
+        host.output.longest = 100
+        host.send(peer.id, [UInt8](repeating: 1, count: 3_000))
+        #expect(host.takeSent().isEmpty)
+        for _ in 0..<2 { peer.deliver([.ack, .psh], payload: peer.data(1_460, from: peer.seq)) }
+        #expect(host.takeSent().map(\.payload.count) == [0])
+        host.output.longest = .max
+        host.advance(millisecond)
+        #expect(host.takeSent().map(\.payload.count) == [1_460, 1_460, 80])
+    }
 }

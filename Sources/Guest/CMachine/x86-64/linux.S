@@ -12,6 +12,23 @@
     .set NUMBER_GETPID, 39
     .set NUMBER_GETTID, 186
 
+// All but rcx, rsp and r11, from the frame in r11.
+.macro LOAD_PLAIN
+    movq LINUX_RAX(%r11), %rax
+    movq LINUX_RBX(%r11), %rbx
+    movq LINUX_RDX(%r11), %rdx
+    movq LINUX_RSI(%r11), %rsi
+    movq LINUX_RDI(%r11), %rdi
+    movq LINUX_RBP(%r11), %rbp
+    movq LINUX_R8(%r11), %r8
+    movq LINUX_R9(%r11), %r9
+    movq LINUX_R10(%r11), %r10
+    movq LINUX_R12(%r11), %r12
+    movq LINUX_R13(%r11), %r13
+    movq LINUX_R14(%r11), %r14
+    movq LINUX_R15(%r11), %r15
+.endm
+
 // Where thunks jump to: rax is the number, rdi, rsi, rdx, r10, r8, r9 are the arguments, rcx is where
 // to go on; rcx and r11 are clobbered. Asking for the two numbers needs no stack.
     .section .text.swiftlet_linux_entry, "ax", @progbits
@@ -55,19 +72,7 @@ swiftlet_linux_entry:
     // Straight back: of what a call may change only rcx and r11 do.
     movq swiftlet_linux_current(%rip), %r11
     fxrstor64 LINUX_FLOATING_POINT(%r11)
-    movq LINUX_RAX(%r11), %rax
-    movq LINUX_RBX(%r11), %rbx
-    movq LINUX_RDX(%r11), %rdx
-    movq LINUX_RSI(%r11), %rsi
-    movq LINUX_RDI(%r11), %rdi
-    movq LINUX_RBP(%r11), %rbp
-    movq LINUX_R8(%r11), %r8
-    movq LINUX_R9(%r11), %r9
-    movq LINUX_R10(%r11), %r10
-    movq LINUX_R12(%r11), %r12
-    movq LINUX_R13(%r11), %r13
-    movq LINUX_R14(%r11), %r14
-    movq LINUX_R15(%r11), %r15
+    LOAD_PLAIN
     movq LINUX_RIP(%r11), %rcx
     movq LINUX_RSP(%r11), %rsp
     testb $1, swiftlet_linux_is_privileged(%rip)
@@ -138,20 +143,8 @@ swiftlet_linux_resume:
     movl %cs, %eax
     pushq %rax
     pushq LINUX_RIP(%r11)
-    movq LINUX_RAX(%r11), %rax
-    movq LINUX_RBX(%r11), %rbx
+    LOAD_PLAIN
     movq LINUX_RCX(%r11), %rcx
-    movq LINUX_RDX(%r11), %rdx
-    movq LINUX_RSI(%r11), %rsi
-    movq LINUX_RDI(%r11), %rdi
-    movq LINUX_RBP(%r11), %rbp
-    movq LINUX_R8(%r11), %r8
-    movq LINUX_R9(%r11), %r9
-    movq LINUX_R10(%r11), %r10
-    movq LINUX_R12(%r11), %r12
-    movq LINUX_R13(%r11), %r13
-    movq LINUX_R14(%r11), %r14
-    movq LINUX_R15(%r11), %r15
     movq LINUX_R11(%r11), %r11
     iretq
 

@@ -6,7 +6,8 @@
 /// Soundness: `storage` has `capacity` octets, of which the first `count` were written.
 public struct OctetBuffer: ~Copyable {
     private var storage: UnsafeMutableRawPointer?
-    private var capacity = 0
+    /// Octets that the storage has.
+    private(set) var capacity = 0
     public private(set) var count = 0
 
     /// No storage until something is appended.

@@ -8,7 +8,10 @@ extension HTTPServerConnection {
         if !headIsCopied {
             headCopy.removeAll()
             let length = head.length
-            transport.withReceived { headCopy.append($0.extracting(first: length)) }
+            guard transport.withReceived({ holdHead($0.extracting(first: length)) }) else {
+                body = .failed(.overloaded)
+                return
+            }
             headIsCopied = true
             transport.consume(length)
         }

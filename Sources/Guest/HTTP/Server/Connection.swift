@@ -210,22 +210,42 @@ public final class HTTPServerConnection<Transport: HTTPTransport>: @unchecked Se
             let outcome = copyAndParse()
             if outcome != .needsMore { return outcome }
         }
-        if !headHasBegun {
-            headCopy.shrink(above: 1024)
-            fields.shrink(above: 1024)
-        }
+        if !headHasBegun { fields.shrink(above: 1024) }
         return .needsMore
+    }
+
+    /// Moves octets of the head aside, where they may stay for long.
+    ///
+    /// - Returns: false if all connections together hold as much as they may; nothing was moved.
+    func holdHead(_ octets: RawSpan) -> Bool {
+        let before = headCopy.capacity
+        guard service.slowHeads &+ octets.byteCount <= service.limits.slowHeads else {
+            return false
+        }
+        headCopy.append(octets)
+        service.slowHeads &+= headCopy.capacity &- before
+        return true
+    }
+
+    /// The head is needed no longer, nor its storage, if that is larger than `bound`.
+    @inline(never)
+    func releaseHead(above bound: Int = 1024) {
+        let before = headCopy.capacity
+        headCopy.removeAll()
+        headCopy.shrink(above: bound)
+        service.slowHeads &-= before &- headCopy.capacity
+        headIsCopied = false
     }
 
     /// Moves received octets behind the part of the head that is kept, and parses on.
     private func copyAndParse() -> RequestParser.Outcome {
         let limits = service.limits
         let before = headCopy.count
-        let taken = transport.withReceived { run in
+        let taken: Int? = transport.withReceived { run in
             let count = min(run.byteCount, max(0, limits.head &+ 1 &- before))
-            headCopy.append(run.extracting(first: count))
-            return count
+            return holdHead(run.extracting(first: count)) ? count : nil
         }
+        guard let taken else { return .failed(.serviceUnavailable) }
         let outcome = headCopy.withOctets { parser.parse($0, limits: limits) }
         if outcome == .complete {
             // What follows the head stays where it is.
@@ -261,7 +281,7 @@ public final class HTTPServerConnection<Transport: HTTPTransport>: @unchecked Se
     @inline(never) nonisolated(nonsending) private func complete() async {
         if response.phase != .finished { await finishResponse() }
         if headIsCopied {
-            headIsCopied = false
+            releaseHead()
         } else {
             transport.consume(head.length)
         }
@@ -314,6 +334,9 @@ public final class HTTPServerConnection<Transport: HTTPTransport>: @unchecked Se
         case .malformed:
             closeAfterwards(lingering: true)
             await answerPlainly(.badRequest)
+        case .overloaded:
+            closeAfterwards(lingering: true)
+            await answerPlainly(.serviceUnavailable)
         case .disconnected:
             fail()
         case .finished:
@@ -337,6 +360,7 @@ public final class HTTPServerConnection<Transport: HTTPTransport>: @unchecked Se
     /// Refuses a request whose head is not acceptable: an answer, then the end.
     nonisolated(nonsending) private func refuse(_ status: HTTPStatus) async {
         serial &+= 1
+        releaseHead()
         response = ResponseState()
         // The method may not be known; an answer with content is what most clients show.
         response.omitsContent = false

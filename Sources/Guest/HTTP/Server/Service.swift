@@ -28,6 +28,8 @@ public final class HTTPService<Transport: HTTPTransport>: @unchecked Sendable {
     private var prefixCount = 0
     private var prefixType: StaticString = ""
 
+    /// Octets of storage for heads that connections hold aside.
+    var slowHeads = 0
     /// True once no further requests are to be taken.
     public private(set) var isStopping = false
     private var connections: [HTTPServerConnection<Transport>] = []
@@ -49,6 +51,7 @@ public final class HTTPService<Transport: HTTPTransport>: @unchecked Sendable {
         connection.slot = connections.count
         connections.append(connection)
         await connection.serve()
+        connection.releaseHead(above: 0)
         let last = connections.removeLast()
         if last !== connection {
             last.slot = connection.slot

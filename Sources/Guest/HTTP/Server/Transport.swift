@@ -53,6 +53,8 @@ public enum HTTPError: Error, Equatable, Sendable {
     case malformed
     /// The request was already answered and left behind.
     case finished
+    /// The server holds as much for slow clients as it may (`HTTPLimits.slowHeads`).
+    case overloaded
 }
 
 /// How long a client may take, in nanoseconds.

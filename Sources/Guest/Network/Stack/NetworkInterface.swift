@@ -49,6 +49,8 @@ public struct NetworkInterface<Device: NetworkDevice & ~Copyable>: ~Copyable {
     private var loopback: [[UInt8]] = []
 
     static var maximumWaiting: Int { 16 }
+    /// The same of segments without data: a crowd that meets a server just started is answered.
+    static var maximumWaitingSmall: Int { 256 }
     static var maximumLoopback: Int { 256 }
 
     init(device: consuming Device, secret: UInt64) {
@@ -187,7 +189,8 @@ public struct NetworkInterface<Device: NetworkDevice & ~Copyable>: ~Copyable {
         _ packet: OutgoingPacket, for neighbour: IPv4Address,
         _ fill: (inout MutableRawSpan) -> Void
     ) -> Bool {
-        guard waiting.count < Self.maximumWaiting else {
+        let isSmall = packet.length <= TCPHeader.longest
+        guard waiting.count < (isSmall ? Self.maximumWaitingSmall : Self.maximumWaiting) else {
             statistics.droppedQueueFull &+= 1
             return false
         }

@@ -185,12 +185,15 @@ extension TCPControlBlock {
     mutating func sendAcknowledgment(
         _ context: inout TCPContext, now: Instant, output: inout some SegmentOutput & ~Copyable
     ) {
+        let isBlocked = flags.contains(.blocked)
         let ranges = outOfOrder.count &+ (duplicate.count > 0 ? 1 : 0)
         let most =
             !flags.contains(.sackPermitted) ? 0 : flags.contains(.timestamps) ? 3 : 4
         _ = emit(
             .ack, at: sndNxt, offset: 0, length: 0, sackRanges: min(ranges, most), &context,
             now: now, output: &output)
+        // There was room for this, but data still waits for its own.
+        if isBlocked { retrySoon(&context, now: now) }
         duplicate.end = duplicate.start
         flags.remove(.sackNow)
     }

@@ -1,6 +1,7 @@
 // The HTTP server of the SDK: a listener, a task for each connection, and an orderly end.
 
 import SwiftletHTTP
+import SwiftletMemory
 import SwiftletNetwork
 import _Concurrency
 
@@ -34,13 +35,18 @@ import _Concurrency
         public var limits = HTTPLimits()
         /// How long a client may take.
         public var timeouts = HTTPTimeouts()
-        /// Connections served at once; a client beyond that is answered 503.
-        public var maximumConnections = 4096
+        /// Connections served at once; a client beyond that is answered 503. One for each 6 KiB of
+        /// the machine's memory, up to 16 384, unless set: one that is idle takes about 3.
+        public var maximumConnections: Int
         /// Whether the server stops by itself, as with `stop()`, when the host asks the application
         /// to finish (`swiftlet stop`, Ctrl-C). See `Application.stopRequested()`.
         public var stopsWhenRequested = true
 
-        public init() {}
+        /// The bounds suit the machine's memory: no number of clients uses it up.
+        public init() {
+            maximumConnections = min(PageFrames.totalCount * 2 / 3, 16_384)
+            limits.slowHeads = min(limits.slowHeads, PageFrames.totalCount * PageFrames.size / 16)
+        }
     }
 
     /// An HTTP/1.1 server (RFC 9110, RFC 9112).

@@ -1,9 +1,9 @@
 // The machine's network: the card, the stack, and the tasks that wait for them.
 
-import SwiftletBootProtocol
 import SwiftletMachine
 import SwiftletMemory
 import SwiftletNetwork
+import SwiftletNetworkCard
 import SwiftletRuntime
 import SwiftletVirtio
 
@@ -16,15 +16,10 @@ import SwiftletVirtio
             var writer = WaitPlace.none
         }
 
-        /// Frames taken in one turn, so that tasks and timers get theirs.
-        private static let receiveBudget = 64
-
         nonisolated(unsafe) private static var instance: Network?
 
-        /// The stack lives as long as the machine, so nothing ever destroys it: a value that could
-        /// be destroyed here would need its parts' deinitialisers, which other modules keep.
-        private let storage: UnsafeMutablePointer<NetworkStack<VirtioLink>>
-        @inline(__always) var stack: NetworkStack<VirtioLink> {
+        private let storage: UnsafeMutablePointer<CardStack>
+        @inline(__always) var stack: CardStack {
             _read { yield storage.pointee }
             _modify { yield &storage.pointee }
         }
@@ -41,65 +36,20 @@ import SwiftletVirtio
         /// The network, started if it was not.
         static func shared() throws(NetworkError) -> Network {
             if let instance { return instance }
-            guard let card = Network.openCard() else { throw NetworkError.noNetwork.noted() }
-            let network = Network(card: card)
+            let now = Instant(nanoseconds: Clock.now)
+            guard let stack = NetworkCard.makeStack(now: now) else {
+                throw NetworkError.noNetwork.noted()
+            }
+            let network = Network(storage: stack, now: now)
             instance = network
             EventLoop.add(network)
             return network
         }
 
-        private init(card: consuming VirtioNetwork) {
-            var secret: (UInt64, UInt64) = (0, 0)
-            withUnsafeMutableBytes(of: &secret) { Randomness.fill($0) }
-            now = Instant(nanoseconds: Clock.now)
-            var configuration = NetworkConfiguration()
-            // A quarter of memory for what connections hold.
-            configuration.tcp.memoryLimit = PageFrames.totalCount / 4 * PageFrames.size
-            storage = .allocate(capacity: 1)
-            storage.initialize(
-                to: NetworkStack(
-                    device: VirtioLink(card: card), configuration: configuration, secret: secret))
+        private init(storage: UnsafeMutablePointer<CardStack>, now: Instant) {
+            self.storage = storage
+            self.now = now
             super.init()
-            stack.configure(Network.addressSource(), now: now)
-        }
-
-        private static func openCard() -> VirtioNetwork? {
-            // Two buffers of 2 KiB for each 128 KiB of memory, so that small machines stay small.
-            let buffers = min(max(PageFrames.totalCount / 32, 16), 256)
-            let parameters = VirtioNetworkParameters(
-                receiveBuffers: buffers, transmitBuffers: buffers,
-                largeTransmitBuffers: PageFrames.totalCount / 1024)
-            let line = Boot.commandLine.bytes
-            guard let transport = VirtioBus.find(.network, commandLine: line) else { return nil }
-            do throws(VirtioError) {
-                return try VirtioNetwork(transport: transport, parameters: parameters)
-            } catch {
-                report(error)
-                return nil
-            }
-        }
-
-        /// Says on the console why the card cannot be used, or no longer.
-        private static func report(_ error: VirtioError) {
-            StandardOutput.flush()
-            Console.write("swiftlet: network card: ")
-            Console.write(error.reason)
-            Console.write("\n")
-        }
-
-        private static func addressSource() -> AddressSource {
-            let line = Boot.commandLine.bytes
-            guard let range = CommandLineWords.value(of: CommandLineKey.network, in: line),
-                let setting = NetworkSetting(line, in: range)
-            else { return .dhcp }
-            switch setting {
-            case .dhcp: return .dhcp
-            case .fixed(let address, let prefixLength, let gateway):
-                let network = IPv4Network(IPv4Address(bits: address), prefixLength: prefixLength)
-                return .static(
-                    IPv4Configuration(
-                        network, gateway: gateway == 0 ? nil : IPv4Address(bits: gateway)))
-            }
         }
 
         // MARK: The event loop's side
@@ -108,19 +58,9 @@ import SwiftletVirtio
         override func poll(now nanoseconds: UInt64) -> Bool {
             now = Instant(nanoseconds: nanoseconds)
             turn &+= 1
-            var count = 0
-            while count < Network.receiveBudget,
-                let frame = stack.interface.device.card.receiver.next()
-            {
-                let verified = frame.checksumVerified
-                let bytes = stack.interface.device.card.receiver.unownedBytes(of: frame)
-                stack.receive(bytes.bytes, checksumVerified: verified, now: now)
-                stack.interface.device.card.receiver.recycle(frame)
-                count += 1
-            }
-            if stack.nextDeadline <= now { stack.poll(now: now) }
+            let isMore = NetworkCard.poll(&storage.pointee, now: now)
             while let event = stack.nextEvent() { wake(for: event) }
-            return count == Network.receiveBudget
+            return isMore
         }
 
         @_optimize(speed)
@@ -134,14 +74,7 @@ import SwiftletVirtio
 
         override func armInterrupt() -> Bool { stack.interface.device.card.armInterrupt() }
 
-        override func disarmInterrupt() {
-            // The card says that its state has changed: it may have failed.
-            if stack.interface.device.card.disarmInterrupt(),
-                let error = stack.interface.device.card.check()
-            {
-                Network.report(error)
-            }
-        }
+        override func disarmInterrupt() { NetworkCard.disarmInterrupt(&storage.pointee) }
 
         @inline(__always)
         private func wake(for event: NetworkEvent) {
@@ -159,7 +92,7 @@ import SwiftletVirtio
             case .addressChanged:
                 break
             case .addressConflict:
-                Console.write("swiftlet: another machine on this network uses our address\n")
+                NetworkCard.reportAddressConflict()
             }
         }
 

@@ -81,7 +81,7 @@ public struct NetworkTransmitter: ~Copyable {
     ///     `offloadsTransmitChecksum`.
     ///   - segmentSize: if not 0, the frame is a TCP segment over IPv4 for the device to cut into
     ///     segments with so many octets of payload; up to `longestSegmentedPacket`.
-    ///   - headerLength: octets of all headers of such a frame.
+    ///   - headerLength: octets of such a frame's headers, a hint (§5.1.6.2): options may be left out.
     ///   - fill: writes every octet of the frame.
     /// - Returns: false if there is no room now: `fill` was not called, nothing was sent.
     @inlinable public mutating func transmit(

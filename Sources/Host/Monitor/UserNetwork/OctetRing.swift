@@ -3,20 +3,41 @@
 import CSwiftletKVM
 import Glibc
 
-/// A ring of 64 KiB, whose memory is touched as far as it is used.
+/// A ring of 64 KiB. It has memory only while it holds octets: thousands of idle connections take
+/// none.
 final class OctetRing {
     static let capacity = 64 << 10
 
-    private let base = UnsafeMutableRawPointer.allocate(byteCount: capacity, alignment: 16)
+    private let stores: OctetStores
+    /// Nil only while the ring is empty.
+    private var store: UnsafeMutableRawPointer?
     private var start = 0
     private(set) var count = 0
 
-    deinit { base.deallocate() }
+    init(_ stores: OctetStores) { self.stores = stores }
+
+    deinit { giveBack() }
+
+    /// Its memory, from now on until `giveBack`.
+    private var base: UnsafeMutableRawPointer? {
+        if store == nil { store = stores.take() }
+        return store
+    }
+
+    private func giveBack() {
+        if let store { stores.give(store) }
+        store = nil
+        start = 0
+    }
 
     var free: Int { Self.capacity - count }
 
     /// Copies `octets`, of which there may be as many as are free.
-    func append(_ octets: UnsafeRawBufferPointer) {
+    ///
+    /// - Returns: false if there is no memory: nothing was copied.
+    func append(_ octets: UnsafeRawBufferPointer) -> Bool {
+        if octets.isEmpty { return true }
+        guard let base else { return false }
         var source = octets[...]
         while !source.isEmpty {
             let end = (start + count) % Self.capacity
@@ -25,10 +46,12 @@ final class OctetRing {
             count += part
             source = source.dropFirst(part)
         }
+        return true
     }
 
     /// Copies `length` octets, from `offset` on, to `target`.
     func copy(_ offset: Int, _ length: Int, to target: UnsafeMutableRawPointer) {
+        guard let base = store else { return }
         let first = (start + offset) % Self.capacity
         let part = min(length, Self.capacity - first)
         memcpy(target, base + first, part)
@@ -38,12 +61,16 @@ final class OctetRing {
     /// Forgets the first `length` octets.
     func drop(_ length: Int) {
         count -= length
-        // An empty ring begins at its beginning: little traffic touches little memory.
-        start = count == 0 ? 0 : (start + length) % Self.capacity
+        start = (start + length) % Self.capacity
+        if count == 0 { giveBack() }
     }
 
-    /// Reads from `file` into what is free; as read(2).
+    /// Reads from `file` into what is free; as read(2), and ENOMEM if there is no memory.
     func fill(from file: Int32) -> Int {
+        guard let base else {
+            errno = ENOMEM
+            return -1
+        }
         let end = (start + count) % Self.capacity
         let part = min(free, Self.capacity - end)
         var vectors = (
@@ -53,11 +80,17 @@ final class OctetRing {
             $0.withMemoryRebound(to: iovec.self, capacity: 2) { readv(file, $0, 2) }
         }
         if length > 0 { count += length }
+        if count == 0 {
+            let error = errno
+            giveBack()
+            errno = error
+        }
         return length
     }
 
     /// Writes what is there to `file` and forgets it; as write(2).
     func drain(to file: Int32) -> Int {
+        guard let base = store else { return 0 }
         let part = min(count, Self.capacity - start)
         var vectors = (
             iovec(iov_base: base + start, iov_len: part),
@@ -68,5 +101,32 @@ final class OctetRing {
         }
         if length > 0 { drop(length) }
         return length
+    }
+}
+
+/// The memory of rings: some that was given back is kept, since most rings are used for a moment.
+final class OctetStores {
+    private static let mostKept = 32
+    private var kept: [UnsafeMutableRawPointer] = []
+
+    init() { kept.reserveCapacity(Self.mostKept) }
+
+    deinit { for store in kept { munmap(store, OctetRing.capacity) } }
+
+    /// Memory of `OctetRing.capacity` octets; nil if the host has none left.
+    func take() -> UnsafeMutableRawPointer? {
+        if let store = kept.popLast() { return store }
+        // Not of the heap: that would keep what thousands of connections needed once.
+        let flags = MAP_PRIVATE | MAP_ANONYMOUS
+        let store = mmap(nil, OctetRing.capacity, PROT_READ | PROT_WRITE, flags, -1, 0)
+        return store == MAP_FAILED ? nil : store
+    }
+
+    func give(_ store: UnsafeMutableRawPointer) {
+        if kept.count < Self.mostKept {
+            kept.append(store)
+        } else {
+            munmap(store, OctetRing.capacity)
+        }
     }
 }

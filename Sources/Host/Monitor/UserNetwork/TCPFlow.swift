@@ -9,30 +9,8 @@
 import CSwiftletKVM
 import Glibc
 
-/// Names a flow: the other end, as the guest calls it, and the guest's port.
-struct FlowKey: Hashable {
-    var remote: SocketAddress
-    var guestPort: UInt16
-
-    func hash(into hasher: inout Hasher) {
-        hasher.combine(
-            UInt64(remote.address) << 32 | UInt64(remote.port) << 16 | UInt64(guestPort))
-    }
-}
-
 /// One connection.
 final class TCPFlow {
-    enum Phase {
-        /// The host's socket is being connected, as the guest asked.
-        case connecting
-        /// The guest was asked (SYN) and has not answered.
-        case opening
-        /// The guest was answered (SYN, ACK) and has not acknowledged.
-        case answering
-        case established
-        case closed
-    }
-
     /// Octets of a segment's payload, where the guest does not ask for less.
     static let segmentSize: UInt16 = 1460
     private static let firstTimeout: UInt64 = 200_000_000
@@ -51,12 +29,12 @@ final class TCPFlow {
     private var highest: UInt32
     private var window: UInt32 = 0
     private var segmentSize = 536
-    private let toGuest = OctetRing()
+    private let toGuest: OctetRing
     private var repeats = 0
 
     // From the guest.
     private var expected: UInt32 = 0
-    private let fromGuest = OctetRing()
+    private let fromGuest: OctetRing
     /// The end of the window that the guest was told.
     private var promised: UInt32 = 0
     private var owesAcknowledgement = false
@@ -78,18 +56,22 @@ final class TCPFlow {
 
     /// A connection that the host accepted; the guest is still to be asked.
     init(
-        accepted file: Int32, key: FlowKey, slot: Int, sequence: UInt32, patientUntil: UInt64
+        accepted file: Int32, key: FlowKey, slot: Int, sequence: UInt32, patientUntil: UInt64,
+        stores: OctetStores
     ) {
         (self.file, self.key, self.slot, self.patientUntil) = (file, key, slot, patientUntil)
+        (toGuest, fromGuest) = (OctetRing(stores), OctetRing(stores))
         (unacknowledged, next, highest) = (sequence, sequence, sequence)
         phase = .opening
     }
 
     /// A connection that the guest asks for; the host's socket is being connected.
     init(
-        asked segment: GuestSegment, file: Int32, key: FlowKey, slot: Int, sequence: UInt32
+        asked segment: GuestSegment, file: Int32, key: FlowKey, slot: Int, sequence: UInt32,
+        stores: OctetStores
     ) {
         (self.file, self.key, self.slot, patientUntil) = (file, key, slot, 0)
+        (toGuest, fromGuest) = (OctetRing(stores), OctetRing(stores))
         (unacknowledged, next, highest) = (sequence, sequence, sequence)
         phase = .connecting
         expected = segment.sequence &+ 1
@@ -240,7 +222,8 @@ final class TCPFlow {
         guard known >= 0, known <= segment.payload.count, !guestHasEnded else { return }
         let new = UnsafeRawBufferPointer(rebasing: segment.payload[known...])
         let taken = min(new.count, fromGuest.free)
-        fromGuest.append(UnsafeRawBufferPointer(rebasing: new[..<taken]))
+        // What finds no memory comes again.
+        guard fromGuest.append(UnsafeRawBufferPointer(rebasing: new[..<taken])) else { return }
         expected &+= UInt32(taken)
         if taken == new.count, segment.flags & TCPFlag.fin != 0 {
             expected &+= 1

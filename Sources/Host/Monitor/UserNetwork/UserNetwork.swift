@@ -47,6 +47,7 @@ final class UserNetwork {
 
     private let mostFlows: Int
     private var flows: [FlowKey: TCPFlow] = [:]
+    private let stores = OctetStores()
     private var slots: [TCPFlow?] = []
     private var freeSlots: [Int] = []
     /// Slots of flows that ended in this turn, whose events may still be in hand.
@@ -255,7 +256,9 @@ final class UserNetwork {
         }
         let slot = takeSlot()
         add(
-            TCPFlow(asked: segment, file: file, key: key, slot: slot, sequence: makeSequence()))
+            TCPFlow(
+                asked: segment, file: file, key: key, slot: slot, sequence: makeSequence(),
+                stores: stores))
         return true
     }
 
@@ -294,7 +297,7 @@ final class UserNetwork {
             let slot = takeSlot()
             let flow = TCPFlow(
                 accepted: file, key: key, slot: slot, sequence: makeSequence(),
-                patientUntil: began + Self.patience)
+                patientUntil: began + Self.patience, stores: stores)
             add(flow)
             flow.open(self)
         }

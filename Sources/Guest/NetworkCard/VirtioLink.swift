@@ -5,16 +5,16 @@ import SwiftletVirtio
 
 #if hasFeature(Embedded)
     /// A virtio network card under the stack.
-    struct VirtioLink: NetworkDevice, ~Copyable {
-        var card: VirtioNetwork
+    public struct VirtioLink: NetworkDevice, ~Copyable {
+        public var card: VirtioNetwork
 
-        var hardwareAddress: UInt64 { card.hardwareAddress }
-        var maximumTransmissionUnit: Int { card.maximumTransmissionUnit }
-        var offloadsTransmitChecksum: Bool { card.offloadsTransmitChecksum }
-        var longestSegmentedPacket: Int { card.longestSegmentedPacket }
+        public var hardwareAddress: UInt64 { card.hardwareAddress }
+        public var maximumTransmissionUnit: Int { card.maximumTransmissionUnit }
+        public var offloadsTransmitChecksum: Bool { card.offloadsTransmitChecksum }
+        public var longestSegmentedPacket: Int { card.longestSegmentedPacket }
 
         @inline(__always)
-        mutating func transmit(
+        public mutating func transmit(
             length: Int, checksum: ChecksumRequest?, fill: (inout MutableRawSpan) -> Void
         ) -> Bool {
             card.transmit(
