@@ -18,12 +18,21 @@ struct LinkedResolver: ~Copyable {
     /// Source ports of the queries that have arrived.
     private(set) var ports: [UInt16] = []
 
-    init(_ quality: LinkQuality, seed: UInt64) throws {
-        link = SimulatedLink(quality, seed: seed)
+    private init(
+        _ link: consuming SimulatedLink, server: UDPSocketID, listener: TCPListenerID
+    ) {
+        self.link = link
+        self.server = server
+        self.listener = listener
+    }
+
+    static func make(_ quality: LinkQuality, seed: UInt64) throws -> LinkedResolver {
+        var link = SimulatedLink(quality, seed: seed)
         link.configure()
-        server = try link.right.bindUDP(port: 53)
-        listener = try link.right.listen(port: 53, backlog: 4)
+        let server = try link.right.bindUDP(port: 53)
+        let listener = try link.right.listen(port: 53, backlog: 4)
         link.run(milliseconds: 10)
+        return LinkedResolver(link, server: server, listener: listener)
     }
 
     /// Asks, and runs until there is a result.
@@ -63,10 +72,10 @@ struct LinkedResolver: ~Copyable {
                 }
                 if let connection, link.left.status(connection).state == .established {
                     if !unsent.isEmpty {
-                        send(&link.left, connection, unsent)
+                        Self.send(&link.left, connection, unsent, link.now)
                         unsent = []
                     }
-                    let octets = take(&link.left, connection)
+                    let octets = Self.take(&link.left, connection, link.now)
                     resolver.receiveStream(ticket, octets.span.bytes)
                 }
             }
@@ -81,10 +90,11 @@ struct LinkedResolver: ~Copyable {
         }
         while let connection = link.right.accept(listener) { accepted.append(connection) }
         for connection in accepted {
-            let octets = take(&link.right, connection)
+            let octets = Self.take(&link.right, connection, link.now)
             guard octets.count > 2 else { continue }
             let text = answer(Array(octets[2...]))
-            send(&link.right, connection, be16(text.octets.count) + text.octets)
+            let framed = be16(text.octets.count) + text.octets
+            Self.send(&link.right, connection, framed, link.now)
         }
     }
 
@@ -96,20 +106,22 @@ struct LinkedResolver: ~Copyable {
         return text
     }
 
-    private func send(
-        _ stack: inout NetworkStack<SimulatedDevice>, _ id: TCPConnectionID, _ octets: [UInt8]
+    private static func send(
+        _ stack: inout NetworkStack<SimulatedDevice>, _ id: TCPConnectionID, _ octets: [UInt8],
+        _ now: Instant
     ) {
         guard let handle = stack.handle(id) else { return }
-        #expect(seen(stack.send(handle, octets.span.bytes) == octets.count))
-        stack.flush(id, now: link.now)
+        let count = stack.send(handle, octets.span.bytes)
+        #expect(count == octets.count)
+        stack.flush(id, now: now)
     }
 
-    private func take(
-        _ stack: inout NetworkStack<SimulatedDevice>, _ id: TCPConnectionID
+    private static func take(
+        _ stack: inout NetworkStack<SimulatedDevice>, _ id: TCPConnectionID, _ now: Instant
     ) -> [UInt8] {
         guard let handle = stack.handle(id) else { return [] }
         let octets = stack.withReceived(handle) { copy($0) }
-        stack.consume(handle, octets.count, now: link.now)
+        stack.consume(handle, octets.count, now: now)
         return octets
     }
 }
@@ -120,7 +132,7 @@ struct DNSOverLinkTests {
 
     @Test("A name is resolved over two stacks, each attempt from a port of its own")
     func plain() throws {
-        var linked = try LinkedResolver(.perfect, seed: 1)
+        var linked = try LinkedResolver.make(.perfect, seed: 1)
         for index in 0..<20 { #expect(try linked.ask("n\(index).test") == answer) }
         #expect(seen(Set(linked.ports).count == 20))
         #expect(try linked.ask("n0.test") == answer)
@@ -133,7 +145,7 @@ struct DNSOverLinkTests {
         quality.loss = 500
         var answered = 0
         for seed in 1...40 as ClosedRange<UInt64> {
-            var linked = try LinkedResolver(quality, seed: seed)
+            var linked = try LinkedResolver.make(quality, seed: seed)
             let result = try linked.ask("a.test")
             if result == answer { answered += 1 }
             #expect(result == answer || result == .failure(.timedOut))
@@ -147,7 +159,7 @@ struct DNSOverLinkTests {
     func truncated(loss: Int) throws {
         var quality = LinkQuality.perfect
         quality.loss = loss
-        var linked = try LinkedResolver(quality, seed: 5)
+        var linked = try LinkedResolver.make(quality, seed: 5)
         linked.truncates = true
         #expect(try linked.ask("a.test") == answer)
     }
