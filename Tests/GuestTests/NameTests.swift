@@ -70,7 +70,7 @@ extension NetworkGuests {
                 let exit = try await machine.task.value
                 let output = await machine.output
                 #expect(exit == .exited(0), "\(output)")
-                return output.split(separator: "\n").map(String.init)
+                return output.split { $0.isNewline }.map(String.init)
             }
         }
 

@@ -122,7 +122,7 @@ public final class HTTPClientConnection<Transport: HTTPTransport>: @unchecked Se
     private nonisolated(nonsending) func awaitRoom() async throws(HTTPExchangeError) {
         let start = transport.now
         // Now and then it is looked whether the server has answered meanwhile.
-        let end = min(patience.deadline(start), start &+ 100_000_000)
+        let end = min(patience.deadline(start), start &+ 1_000_000_000)
         let failure = await waitForRoom(until: end)
         patience.waited(transport.now &- start)
         switch failure {

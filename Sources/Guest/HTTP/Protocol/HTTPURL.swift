@@ -36,17 +36,18 @@ public struct HTTPURL: Sendable {
         }
     }
 
+    /// Where the host begins.
     private static func afterScheme(_ text: RawSpan) throws(Failure) -> Int {
-        if text.byteCount >= 8, text.extracting(first: 8).equalsIgnoringCase("https://") {
-            throw .needsTLS
-        }
-        guard text.byteCount >= 7, text.extracting(first: 7).equalsIgnoringCase("http://") else {
-            for index in 0..<text.byteCount where text.octet(index) == ASCII.colon {
-                throw .notHTTP
-            }
+        var colon = 0
+        while colon < text.byteCount, text.octet(colon) != ASCII.colon { colon &+= 1 }
+        guard colon < text.byteCount else { throw .malformed }
+        let scheme = text.extracting(first: colon)
+        if scheme.equalsIgnoringCase("https") { throw .needsTLS }
+        guard scheme.equalsIgnoringCase("http") else { throw .notHTTP }
+        guard text.octet(colon &+ 1) == 0x2F, text.octet(colon &+ 2) == 0x2F else {
             throw .malformed
         }
-        return 7
+        return colon &+ 3
     }
 
     /// "/", "?" and "#".
