@@ -6,6 +6,11 @@ public struct NameServerSetting: Equatable, Sendable {
     public var address: UInt32
     public var port: UInt16
 
+    public init(address: UInt32, port: UInt16) {
+        self.address = address
+        self.port = port
+    }
+
     /// Calls `body` with each server of the list in `range`, up to what is none.
     ///
     /// - Returns: false if that was before the list's end.

@@ -40,3 +40,15 @@ enum HostResolver {
         return hasServer ? nil : loopback
     }
 }
+
+extension UserNetwork {
+    /// Where the host finds what the guest calls `remote`; nil if that is nobody.
+    func onHost(_ remote: SocketAddress) -> SocketAddress? {
+        if remote.address == UserNetworkAddress.nameServer {
+            return remote.port == UserNetworkAddress.namePort ? nameServer : nil
+        }
+        return UserNetworkAddress.onHost(remote.address).map {
+            SocketAddress(address: $0, port: remote.port)
+        }
+    }
+}

@@ -30,7 +30,7 @@ final class UserNetwork {
     let link: FrameStream
     let headers: FrameHeaders
     /// The host's name server; nil if there is none that can be reached.
-    private let nameServer: SocketAddress?
+    let nameServer: SocketAddress?
     /// Monotonic time in nanoseconds, of this turn.
     private(set) var now: UInt64 = 0
 
@@ -222,16 +222,6 @@ final class UserNetwork {
             return
         }
         refuse(segment, key)
-    }
-
-    /// Where the host finds what the guest calls `remote`; nil if that is nobody.
-    func onHost(_ remote: SocketAddress) -> SocketAddress? {
-        if remote.address == UserNetworkAddress.nameServer {
-            return remote.port == UserNetworkAddress.namePort ? nameServer : nil
-        }
-        return UserNetworkAddress.onHost(remote.address).map {
-            SocketAddress(address: $0, port: remote.port)
-        }
     }
 
     /// RFC 9293 §3.10.7.1.
