@@ -5,6 +5,7 @@ import SwiftletBootProtocol
 import SwiftletBuild
 import SwiftletHypervisors
 import SwiftletTestSupport
+import SystemPackage
 import Testing
 
 extension NetworkGuests {

@@ -58,14 +58,16 @@ final class PythonServer: Sendable {
 
     init() throws {
         var ends: [Int32] = [-1, -1]
-        guard pipe2(&ends, O_CLOEXEC) == 0 else { throw NetworkNamespace.failure("pipe") }
+        guard pipe(&ends) == 0 else { throw NetworkNamespace.failure("pipe") }
+        for end in ends { _ = fcntl(end, F_SETFD, FD_CLOEXEC) }
         var actions = posix_spawn_file_actions_t()
         posix_spawn_file_actions_init(&actions)
         posix_spawn_file_actions_adddup2(&actions, ends[1], STDOUT_FILENO)
         defer { posix_spawn_file_actions_destroy(&actions) }
         var process: pid_t = 0
-        let words: [UnsafeMutablePointer<CChar>?] =
-            ["python3", "-c", Self.script].map { strdup($0) } + [nil]
+        let texts: [String] = ["python3", "-c", Self.script]
+        var words: [UnsafeMutablePointer<CChar>?] = texts.map { strdup($0) }
+        words.append(nil)
         defer { for word in words { free(word) } }
         let code = posix_spawnp(&process, "python3", &actions, nil, words, environ)
         close(ends[1])
