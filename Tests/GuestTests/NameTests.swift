@@ -120,12 +120,15 @@ extension NetworkGuests {
                 type, server,
                 [
                     "c:host.test:\(server.port)", "c:four.test:\(server.port)",
-                    "c:10.0.2.2:\(server.port)", "c:four.test:\(closed)", "c:gone.test:80",
+                    "c:10.0.2.2:\(server.port)", "c:four.test:\(closed)",
+                    "c:host.test:\(closed)", "c:localhost:80", "c:gone.test:80",
                 ])
             #expect(
                 output == [
                     "connected to 10.0.2.2", "connected to 10.0.2.2", "connected to 10.0.2.2",
                     "cannot connect to four.test: refused",
+                    "cannot connect to host.test: refused",
+                    "cannot connect to localhost: refused",
                     "cannot connect to gone.test: there is no such name",
                 ])
         }

@@ -25,9 +25,11 @@ public struct ConnectionRace: Sendable {
     }
 
     private let configuration: ConnectionRaceConfiguration
-    /// Addresses that were not tried yet, in the server's order.
+    /// Addresses in the server's order, and how many of them were tried.
     private var six: [IPAddress] = []
     private var four: [IPAddress] = []
+    private var sixTried = 0
+    private var fourTried = 0
     private var awaitsSix: Bool
     private var awaitsFour: Bool
     /// The first attempt may be made then, whatever is still being asked for.
@@ -54,7 +56,7 @@ public struct ConnectionRace: Sendable {
     /// IPv6 addresses are known; none if there are none, or they could not be found out.
     public mutating func resolvedSix(_ addresses: [IPAddress], now: Instant) {
         awaitsSix = false
-        six += addresses
+        six = addresses
         if !six.isEmpty { begin = min(begin, now) }
         noteResolved(now)
     }
@@ -62,7 +64,7 @@ public struct ConnectionRace: Sendable {
     /// IPv4 addresses are known; see above.
     public mutating func resolvedFour(_ addresses: [IPAddress], now: Instant) {
         awaitsFour = false
-        four += addresses
+        four = addresses
         // RFC 8305 §3: a little time for the better answer.
         if !four.isEmpty {
             begin = min(begin, now.advanced(by: configuration.resolutionDelay))
@@ -85,18 +87,20 @@ public struct ConnectionRace: Sendable {
     /// What to do now; to be asked again after each attempt that was begun, and whenever something
     /// has happened.
     public mutating func nextAction(now: Instant) -> Action {
-        let isExhausted = six.isEmpty && four.isEmpty || attempts >= configuration.attempts
-        if isExhausted {
-            let isOver =
-                pending == 0 && (!awaitsSix && !awaitsFour || !six.isEmpty || !four.isEmpty)
-            return isOver ? .failed : .wait(until: .never)
+        let hasSix = sixTried < six.count
+        let hasFour = fourTried < four.count
+        if attempts >= configuration.attempts {
+            return pending == 0 ? .failed : .wait(until: .never)
+        }
+        guard hasSix || hasFour else {
+            return pending == 0 && !awaitsSix && !awaitsFour ? .failed : .wait(until: .never)
         }
         let start = attempts == 0 ? begin : next
         if now < start { return .wait(until: start) }
         // One family after the other, IPv6 first (§4).
-        let takesSix = four.isEmpty || (!six.isEmpty && !lastWasSix)
-        let address = takesSix ? six.removeFirst() : four.removeFirst()
-        lastWasSix = takesSix
+        lastWasSix = !hasFour || (hasSix && !lastWasSix)
+        let address = lastWasSix ? six[sixTried] : four[fourTried]
+        if lastWasSix { sixTried += 1 } else { fourTried += 1 }
         attempts += 1
         pending += 1
         next = now.advanced(by: configuration.attemptDelay)

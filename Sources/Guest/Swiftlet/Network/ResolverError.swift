@@ -39,7 +39,8 @@ public struct ConnectError: Error {
     public enum Cause: Error, Equatable {
         /// The name was not resolved.
         case name(ResolverError.Cause)
-        /// It was, and none of its addresses could be connected to; this is the last one's reason.
+        /// It was, and none of its addresses could be connected to; this is the reason of the last
+        /// one that a route leads to.
         case network(NetworkError)
     }
 

@@ -61,6 +61,7 @@ import _Concurrency
         private var four: DNSTicket?
         private var attempts: [Task<Void, Never>] = []
         private var winner: TCPConnection?
+        /// What the last attempt came to that had a route.
         private var failure = NetworkError.unreachable
         private var sixCause = ResolverError.Cause.noData
         private var fourCause = ResolverError.Cause.noData
@@ -175,7 +176,8 @@ import _Concurrency
                         // The second one is closed by being let go of.
                         if self.winner == nil, !self.isOver { self.winner = connection }
                     } catch {
-                        self.failure = error
+                        // Where no route leads says less than what a host has said.
+                        if error != .unreachable { self.failure = error }
                         self.race.attemptFailed(now: self.network.now)
                     }
                     Waits.wake(self.wait)
