@@ -39,9 +39,11 @@ final class PythonServer: Sendable {
                 if kind == "chunked": self.send_header("Transfer-Encoding", "chunked")
                 if kind == "close": self.send_header("Connection", "close")
                 self.end_headers()
+                name = b";name=value"
                 for piece in self.pieces(count):
                     if kind == "chunked":
-                        piece = b"%x;name=value\\r\\n%s\\r\\n" % (len(piece), piece)
+                        piece = b"%x%s\\r\\n%s\\r\\n" % (len(piece), name, piece)
+                        name = b""
                     self.wfile.write(piece)
                 if kind == "chunked": self.wfile.write(b"0\\r\\nTrailer: value\\r\\n\\r\\n")
             def do_POST(self):
@@ -52,6 +54,7 @@ final class PythonServer: Sendable {
                 self.rfile.readline()
                 self.text(digest.hexdigest())
         server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        server.handle_error = lambda *arguments: None
         print(server.server_address[1], flush=True)
         server.serve_forever()
         """
