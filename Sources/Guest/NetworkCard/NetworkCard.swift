@@ -102,12 +102,15 @@ import SwiftletVirtio
         }
 
         /// After a wait: sees whether the card has failed meanwhile.
+        @inline(__always)
         public static func disarmInterrupt(_ stack: inout CardStack) {
-            if stack.interface.device.card.disarmInterrupt(),
-                let error = stack.interface.device.card.check()
-            {
-                report(error)
-            }
+            if stack.interface.device.card.disarmInterrupt() { check(&stack) }
+        }
+
+        /// Apart, so that the common way needs no registers for it.
+        @inline(never)
+        private static func check(_ stack: inout CardStack) {
+            if let error = stack.interface.device.card.check() { report(error) }
         }
     }
 #endif

@@ -123,7 +123,7 @@ public struct NetworkStack<Device: NetworkDevice & ~Copyable>: ~Copyable {
 
     /// The next thing to tell the sleepers; nil: nothing more. Drain it after each batch.
     public mutating func nextEvent() -> NetworkEvent? {
-        if let event = tcp.nextEvent() { return .tcp(event) }
+        if tcp.hasEvents, let event = tcp.nextEvent() { return .tcp(event) }
         if udp.hasEvents, let event = udp.nextEvent() { return .udp(event) }
         if addressChanged {
             addressChanged = false

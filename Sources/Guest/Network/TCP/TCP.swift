@@ -119,6 +119,9 @@ public struct TCP: ~Copyable {
         pollCompact(now: now, output: &output)
     }
 
+    /// Whether there may be an event: the cheap half of the question.
+    @inline(__always) var hasEvents: Bool { context.events.count > 0 }
+
     /// The next thing that the event loop should tell its sleepers; nil: nothing more.
     @_optimize(speed)
     public mutating func nextEvent() -> TCPEvent? {
