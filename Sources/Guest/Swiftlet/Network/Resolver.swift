@@ -1,4 +1,4 @@
-// Names for applications: addresses of hosts, and where services are offered.
+// Names for applications: addresses of hosts.
 
 import SwiftletMachine
 import SwiftletNetwork
@@ -18,12 +18,6 @@ import _Concurrency
     ///
     ///     let addresses = try await resolve("www.example.org")
     public enum Resolver {
-        /// A host that offers a service.
-        public struct Service: Sendable {
-            public var host: String
-            public var port: UInt16
-        }
-
         /// The servers to ask, in that order; empty: those that the machine was told of.
         public static var servers: [SocketAddress] {
             get { NameServers.chosen }
@@ -42,23 +36,6 @@ import _Concurrency
                 return try await find(host, until: deadline?.nanoseconds ?? .max)
             } catch {
                 throw ResolverError(name: host, cause: error)
-            }
-        }
-
-        /// The hosts that offer a service, such as `_http._tcp.example.org` (RFC 2782), in the
-        /// order in which they are to be tried: by priority, and by chance and weight within one.
-        ///
-        /// - Throws: `ResolverError`. No host at all means that the service is not offered.
-        nonisolated(nonsending) public static func services(
-            _ name: String, deadline: Instant? = nil
-        ) async throws(ResolverError) -> [Service] {
-            do throws(ResolverError.Cause) {
-                let answer = try await ask(name, .srv, until: deadline?.nanoseconds ?? .max)
-                guard case .services(let services) = answer else { return [] }
-                return DNSService.ordered(services) { UInt32.random(in: 0...$0) }
-                    .map { Service(host: String(decoding: $0.host, as: UTF8.self), port: $0.port) }
-            } catch {
-                throw ResolverError(name: name, cause: error)
             }
         }
 
@@ -100,35 +77,6 @@ import _Concurrency
                 return ([], .noData)
             } catch {
                 return ([], error)
-            }
-        }
-
-        /// Of two reasons the one that tells more: "no such record" says little beside a failure.
-        static func worse(
-            _ one: ResolverError.Cause, _ other: ResolverError.Cause
-        ) -> ResolverError.Cause {
-            one == .noData ? other : one
-        }
-
-        nonisolated(nonsending) private static func ask(
-            _ name: String, _ type: DNSQuestionType, until deadline: UInt64
-        ) async throws(ResolverError.Cause) -> DNSAnswer {
-            let (lookup, name, servers) = try await prepare([UInt8](name.utf8), until: deadline)
-            return try await lookup.ask(DNSQuestion(name, type), servers, until: deadline)
-        }
-
-        /// The resolver, the name, and the servers to ask.
-        nonisolated(nonsending) static func prepare(
-            _ octets: [UInt8], until deadline: UInt64
-        ) async throws(ResolverError.Cause) -> (NameLookup, DomainName, [SocketAddress]) {
-            guard let name = DomainName(text: octets.span.bytes) else { throw .notAName }
-            do throws(NetworkError) {
-                let lookup = try NameLookup.shared()
-                return (
-                    lookup, name, try await NameServers.find(lookup.network, until: deadline)
-                )
-            } catch {
-                throw error == .cancelled ? .cancelled : .network(error)
             }
         }
     }
