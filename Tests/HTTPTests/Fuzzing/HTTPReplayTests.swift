@@ -17,4 +17,15 @@ import Testing
         }
         #expect(count > 0, "\(target.name) has no corpus")
     }
+
+    @Test func mutatedResponses() { ResponseParserFuzzing.mutate(count: 20_000, seed: 12) }
+
+    @Test func mutatedServers() async {
+        await withCheckedContinuation { continuation in
+            Thread {
+                ClientFuzzing.mutate(count: 2_000, seed: 13)
+                continuation.resume()
+            }.start()
+        }
+    }
 }

@@ -11,4 +11,9 @@ import Testing
     func seedsAndCorpus(target: any FuzzTarget.Type) {
         #expect(target.replay() > 0, "\(target.name) has no corpus")
     }
+
+    @Test(arguments: [DNSAnswerFuzzing.self, DNSResolverFuzzing.self] as [any FuzzTarget.Type])
+    func mutations(target: any FuzzTarget.Type) {
+        target.mutate(count: 20_000, seed: 11)
+    }
 }
