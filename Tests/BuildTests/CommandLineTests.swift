@@ -45,6 +45,33 @@ struct CommandLineTests {
             ])
     }
 
+    @Test("Name servers are a list of addresses, with ports or without")
+    func nameServers() {
+        func parse(_ text: String) -> [NameServerSetting] {
+            let octets = Array(text.utf8)
+            var servers: [NameServerSetting] = []
+            NameServerSetting.forEach(in: octets.span.bytes, octets.indices) { servers.append($0) }
+            return servers
+        }
+        let first = NameServerSetting(address: 0x0A00_0203, port: 53)
+        let second = NameServerSetting(address: 0xC000_0201, port: 5353)
+        #expect(parse("10.0.2.3") == [first])
+        #expect(parse("10.0.2.3,192.0.2.1:5353") == [first, second])
+        #expect(parse("10.0.2.3,192.0.2.1:5353,") == [first, second])
+        #expect(parse("10.0.2.3:0") == [])
+        #expect(parse("10.0.2.3:65536") == [])
+        #expect(parse("x") == [])
+        func isValid(_ text: String) -> Bool { NameServerSetting.isValid(Array(text.utf8)) }
+        #expect(isValid("10.0.2.3") && isValid("10.0.2.3:1"))
+        for text in ["", "10.0.2", "10.0.2.3:", "10.0.2.3:0", "10.0.2.3,10.0.2.4", "10.0.2.3a"] {
+            #expect(!isValid(text), "\(text)")
+        }
+        var line = BootCommandLine()
+        line.network = .dhcp
+        line.nameServers = ["10.0.2.3", "192.0.2.1:5353"]
+        #expect(line.text == "ip=dhcp dns=10.0.2.3,192.0.2.1:5353")
+    }
+
     @Test("Spaces, flags and NUL are what they are on a kernel's command line")
     func oddLines() {
         #expect(Self.words("") == [])

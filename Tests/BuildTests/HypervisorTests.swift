@@ -57,7 +57,8 @@ struct HypervisorTests {
     func commandLine() throws {
         let arguments = try Self.arguments(.microvm)
         #expect(
-            arguments.contains("-append ip=10.0.2.15/24,10.0.2.2 exit.port=0x501 -- a%20b "))
+            arguments.contains(
+                "-append ip=10.0.2.15/24,10.0.2.2 dns=10.0.2.3 exit.port=0x501 -- a%20b "))
         #expect(arguments.contains("-chardev file,id=exit,path=/t,,mp/exit"))
         #expect(arguments.contains("-device isa-debugcon,iobase=0x501,chardev=exit"))
     }

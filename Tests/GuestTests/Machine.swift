@@ -80,7 +80,7 @@ struct Machine: Sendable {
         disk: MachineDisk? = nil, publishing guestPorts: [UInt16] = [],
         datagrams: [UInt16] = [],
         on network: NetworkNamespace? = nil, address: BootCommandLine.Network? = nil,
-        monitor: (any Monitor)? = nil, arguments: [String] = [],
+        monitor: (any Monitor)? = nil, nameServers: [String] = [], arguments: [String] = [],
         environment: [(String, String)] = [],
         _ body: (Machine) async throws -> R
     ) async throws -> R {
@@ -96,6 +96,7 @@ struct Machine: Sendable {
             disk: disk)
         request.commandLine.arguments = arguments
         request.commandLine.environment = environment.map { (name: $0.0, value: $0.1) }
+        request.commandLine.nameServers = nameServers
         if network != nil {
             request.commandLine.network = .fixed(
                 address: NetworkNamespace.guestAddress, prefixLength: 24,

@@ -54,3 +54,29 @@ extension FuzzTarget {
         return octets
     }
 }
+
+extension FuzzTarget {
+    /// Runs inputs made of the seeds by chance: octets changed, cut out, repeated and cut off.
+    public static func mutate(count: Int, seed: UInt64) {
+        let seeds = seeds + corpus
+        var random = SeededRandom(seed: seed)
+        for _ in 0..<count {
+            var input = seeds[Int(random.below(UInt64(seeds.count)))]
+            for _ in 0...random.below(4) where !input.isEmpty {
+                let place = Int(random.below(UInt64(input.count)))
+                let end = min(input.count, place + 1 + Int(random.below(8)))
+                switch random.below(6) {
+                case 0: input[place] = UInt8(truncatingIfNeeded: random.next())
+                case 1: input[place] ^= 1 << UInt8(random.below(8))
+                case 2: input.removeSubrange(place..<end)
+                case 3: input.insert(contentsOf: input[place..<end], at: place)
+                case 4: input.removeSubrange(place...)
+                default:
+                    let other = seeds[Int(random.below(UInt64(seeds.count)))]
+                    input.replaceSubrange(place..<end, with: other.prefix(Int(random.below(40))))
+                }
+            }
+            run(input.span.bytes)
+        }
+    }
+}

@@ -55,7 +55,7 @@ public struct BuiltIn: Monitor {
     func arguments(for machine: MachineRequest) -> [String] {
         var arguments = ["--memory", "\(machine.memory)"]
         var commandLine = machine.commandLine
-        commandLine.network = commandLine.network ?? QEMU.network
+        QEMU.setNetwork(&commandLine)
         arguments.append("--user-network")
         for port in machine.ports {
             arguments += [

@@ -28,12 +28,21 @@ public struct QEMU: Monitor {
     /// What QEMU's user-mode network expects of its guest.
     public static let network = BootCommandLine.Network.fixed(
         address: "10.0.2.15", prefixLength: 24, gateway: "10.0.2.2")
+    /// Where that network answers for the host's name server.
+    static let nameServer = "10.0.2.3"
 
     public init(
         program: String = "qemu-system-x86_64", acceleration: Acceleration = .detect()
     ) {
         self.program = program
         self.acceleration = acceleration
+    }
+
+    /// Tells a guest of the user-mode network that it is on, unless it is told of another.
+    static func setNetwork(_ commandLine: inout BootCommandLine) {
+        guard commandLine.network == nil else { return }
+        commandLine.network = network
+        if commandLine.nameServers.isEmpty { commandLine.nameServers = [nameServer] }
     }
 
     /// QEMU's arguments for a machine that boots the file `kernel`. `exitFile` receives the octet
@@ -43,7 +52,7 @@ public struct QEMU: Monitor {
     ) -> [String] {
         var commandLine = machine.commandLine
         commandLine.exitPort = Self.exitPort
-        commandLine.network = commandLine.network ?? Self.network
+        Self.setNetwork(&commandLine)
         // Without ACPI, microvm announces its virtio devices on the kernel's command line.
         let type =
             machine.type == .microvm ? "microvm,acpi=off" : machine.type.rawValue

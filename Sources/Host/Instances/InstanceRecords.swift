@@ -34,6 +34,8 @@ public struct InstanceConfiguration: Codable, Equatable, Sendable {
     /// Whether the guest has standard input; nil as false.
     public var interactive: Bool?
     public var environment: [Variable] = []
+    /// As after `--dns`.
+    public var nameServers: [String]?
     public var arguments: [String] = []
     public var restart = RestartPolicy.no
     /// The instance is forgotten at its end.
@@ -59,6 +61,7 @@ public struct InstanceConfiguration: Codable, Equatable, Sendable {
         if let disk { request.disk = try MachineDisk(disk) }
         request.hasInput = interactive ?? false
         request.commandLine.arguments = arguments
+        request.commandLine.nameServers = nameServers ?? []
         request.commandLine.environment = environment.map { (name: $0.name, value: $0.value) }
         return request
     }

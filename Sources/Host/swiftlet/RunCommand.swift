@@ -41,6 +41,12 @@ struct RunCommand: AsyncParsableCommand {
         help: ArgumentHelp("Set a variable of the guest's environment.", valueName: "name=value"))
     var environment: [String] = []
 
+    @Option(
+        help: ArgumentHelp(
+            "Have the application ask this name server; repeat it for several.",
+            valueName: "address[:port]"))
+    var dns: [String] = []
+
     @Option(help: "What runs the machine: \(Monitors.names.joined(separator: ", ")).")
     var monitor = "auto"
 
@@ -153,6 +159,7 @@ struct RunCommand: AsyncParsableCommand {
         configuration.environment = commandLine.environment.map {
             InstanceConfiguration.Variable(name: $0.name, value: $0.value)
         }
+        configuration.nameServers = dns.isEmpty ? nil : dns
         configuration.arguments = arguments
         configuration.restart = policy
         configuration.removesItself = remove || (name == nil && !detach)
@@ -227,6 +234,15 @@ struct RunCommand: AsyncParsableCommand {
     private func guestCommandLine() throws(ToolError) -> BootCommandLine {
         var commandLine = BootCommandLine()
         commandLine.arguments = arguments
+        for server in dns {
+            guard NameServerSetting.isValid(Array(server.utf8)) else {
+                throw ToolError(
+                    "--dns \(server): that is no name server",
+                    hint: "Write its IPv4 address, with a port behind a colon if it is not 53.",
+                    exitCode: SwiftletBuild.ExitCode.usage)
+            }
+        }
+        commandLine.nameServers = dns
         for setting in environment {
             guard let equals = setting.firstIndex(of: "=") else {
                 throw ToolError(

@@ -11,6 +11,8 @@
         }
 
         public var network: Network?
+        /// Name servers, as `ADDRESS` or `ADDRESS:PORT`.
+        public var nameServers: [String] = []
         /// The I/O port that takes the exit code.
         public var exitPort: UInt16?
         public var environment: [(name: String, value: String)] = []
@@ -40,6 +42,7 @@
                 words.append("ip=\(address)/\(prefixLength)" + (gateway.map { "," + $0 } ?? ""))
             case nil: break
             }
+            if !nameServers.isEmpty { words.append("dns=" + nameServers.joined(separator: ",")) }
             if let exitPort {
                 words.append("exit.port=0x" + String(exitPort, radix: 16))
             }

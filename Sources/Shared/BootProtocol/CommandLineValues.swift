@@ -4,6 +4,8 @@
 public enum CommandLineKey {
     /// `ip=dhcp` or `ip=ADDRESS/PREFIX[,GATEWAY]`.
     public static var network: StaticString { "ip" }
+    /// `dns=ADDRESS[:PORT],…`: name servers, in the order in which they are to be asked.
+    public static var nameServers: StaticString { "dns" }
     /// `exit.port=0x501`: an I/O port that takes the 8-bit exit code just before power-off.
     public static var exitPort: StaticString { "exit.port" }
     /// `env.NAME=VALUE`: one variable of the application's environment.

@@ -14,14 +14,17 @@ final class GuestModel {
     private var held: [UInt8] = []
 
     /// - Parameter ports: what is published; on ports that the host chooses.
-    init(_ ports: [PublishedPort] = [], sockets: [Int32] = []) {
+    init(
+        _ ports: [PublishedPort] = [], sockets: [Int32] = [], nameServer: SocketAddress? = nil
+    ) {
         var ends: [Int32] = [-1, -1]
         let type = Int32(SOCK_STREAM.rawValue) | Int32(SOCK_NONBLOCK.rawValue)
         precondition(socketpair(AF_UNIX, type, 0, &ends) == 0)
         file = ends[0]
         network = UserNetwork(
             link: FrameStream(ends[1]), hardwareAddress: Self.hardwareAddress,
-            ports: Array(zip(ports, sockets)).map { (port: $0.0, file: $0.1) }, descriptors: 400)
+            ports: Array(zip(ports, sockets)).map { (port: $0.0, file: $0.1) },
+            nameServer: nameServer, descriptors: 400)
     }
 
     deinit {

@@ -345,7 +345,7 @@ struct UserNetworkTests {
         defer { for end in ends { close(end) } }
         let network = UserNetwork(
             link: FrameStream(ends[1]), hardwareAddress: GuestModel.hardwareAddress, ports: [],
-            descriptors: 400)
+            nameServer: nil, descriptors: 400)
         #expect(network.turn(timeout: 0))
         #expect(write(ends[0], [0xFF, 0xFF, 0xFF, 0xFF], 4) == 4)
         #expect(!network.turn(timeout: 0))

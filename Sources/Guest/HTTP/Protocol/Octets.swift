@@ -140,6 +140,14 @@ extension RawSpan {
         byteCount >= prefix.byteCount && extracting(first: prefix.byteCount).equals(prefix)
     }
 
+    /// The same octets in an array of their own.
+    var copy: [UInt8] {
+        var copy: [UInt8] = []
+        copy.reserveCapacity(byteCount)
+        for index in 0..<byteCount { copy.append(octet(index)) }
+        return copy
+    }
+
     /// Without optional whitespace (SP, HTAB) at either end (RFC 9110 §5.6.3).
     @_lifetime(copy self) func trimmed() -> RawSpan {
         var start = 0

@@ -47,18 +47,8 @@ public struct RequestHead: Sendable {
     }
 
     /// Where the value of the first header line called `name` lies in `head`; nil if there is none.
-    ///
-    /// The lines were checked by the parser, so that looking for a colon and a CR is enough.
     public func field(_ name: RawSpan, in head: RawSpan) -> OctetRange? {
-        var found: OctetRange?
-        forEachField(in: head) { fieldName, value in
-            guard Int(fieldName.count) == name.byteCount,
-                head.octets(fieldName).equalsIgnoringCase(name)
-            else { return true }
-            found = value
-            return false
-        }
-        return found
+        head.field(name, in: fields)
     }
 
     /// Calls `body` with each header line's name and value, in order, until it returns false.
@@ -66,29 +56,6 @@ public struct RequestHead: Sendable {
     public func forEachField(
         in head: RawSpan, _ body: (_ name: OctetRange, _ value: OctetRange) -> Bool
     ) {
-        var position = Int(fields.start)
-        let end = min(fields.end, head.byteCount)
-        while position < end {
-            var colon = position
-            while colon < end, head.octet(colon) != ASCII.colon { colon &+= 1 }
-            var lineEnd = colon
-            while lineEnd < end {
-                let stop = Word.first(Word.equal(head.word(lineEnd), ASCII.carriageReturn))
-                lineEnd &+= stop
-                if stop < 8 { break }
-            }
-            lineEnd = min(lineEnd, end)
-            var valueStart = min(colon &+ 1, lineEnd)
-            var valueEnd = lineEnd
-            while valueStart < valueEnd, ASCII.isBlank(head.octet(valueStart)) { valueStart &+= 1 }
-            while valueEnd > valueStart, ASCII.isBlank(head.octet(valueEnd &- 1)) {
-                valueEnd &-= 1
-            }
-            let more = body(
-                OctetRange(start: position, end: colon),
-                OctetRange(start: valueStart, end: valueEnd))
-            if !more { return }
-            position = lineEnd &+ 2
-        }
+        head.forEachField(in: fields, body)
     }
 }

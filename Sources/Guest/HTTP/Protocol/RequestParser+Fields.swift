@@ -12,42 +12,18 @@ extension RequestParser {
 
     @inline(never)
     private mutating func parseField(_ bytes: RawSpan) -> Step {
-        let start = position
-        var index = start
-        while true {
-            let stops = Word.notNameLetters(bytes.word(index))
-            index &+= Word.first(stops)
-            if stops == 0 { continue }
-            let octet = bytes.octet(index)
-            if octet == ASCII.colon { break }
-            if index >= bytes.byteCount { return .needsMore }
-            // Blanks here are a folded line or one before the colon: both forbidden (§5.1, §5.2).
-            guard ASCII.isToken(octet) else { return .failed(.badRequest) }
-            index &+= 1
+        switch bytes.scanField(at: position) {
+        case .line(let name, let value, let next):
+            return take(bytes, name, value, next: next)
+        case .needsMore: return .needsMore
+        case .malformed: return .failed(.badRequest)
         }
-        guard index > start else { return .failed(.badRequest) }
-        let name = OctetRange(start: start, end: index)
+    }
 
-        index &+= 1
-        var valueStart = index
-        while ASCII.isBlank(bytes.octet(valueStart)) { valueStart &+= 1 }
-        index = valueStart
-        while true {
-            let word = bytes.word(index)
-            let stops = Word.below(word, 0x20) | Word.equal(word, 0x7F)
-            index &+= Word.first(stops)
-            if stops == 0 { continue }
-            guard bytes.octet(index) == ASCII.tab else { break }
-            index &+= 1
-        }
-        if index >= bytes.byteCount { return .needsMore }
-        guard bytes.octet(index) == ASCII.carriageReturn else { return .failed(.badRequest) }
-        guard index &+ 1 < bytes.byteCount else { return .needsMore }
-        guard bytes.octet(index &+ 1) == ASCII.lineFeed else { return .failed(.badRequest) }
-        let next = index &+ 2
-        while index > valueStart, ASCII.isBlank(bytes.octet(index &- 1)) { index &-= 1 }
-        let value = OctetRange(start: valueStart, end: index)
-
+    @inline(__always)
+    private mutating func take(
+        _ bytes: RawSpan, _ name: OctetRange, _ value: OctetRange, next: Int
+    ) -> Step {
         // Only the five fields that frame a request are looked at now, told apart by length first.
         switch name.count {
         case 4, 6, 10, 14, 17:

@@ -13,8 +13,8 @@ import _Concurrency
             public var sender: SocketAddress
         }
 
-        private let network: Network
-        private let id: UDPSocketID
+        let network: Network
+        let id: UDPSocketID
         private var isClosed = false
 
         /// Binds to a port; 0 picks a free one.

@@ -63,11 +63,11 @@ struct DatagramFlows {
 
     /// A socket for what the guest sends first; nil if it goes nowhere.
     private mutating func open(_ key: FlowKey, _ network: UserNetwork) -> Int? {
-        guard let address = UserNetworkAddress.onHost(key.remote.address) else { return nil }
+        guard let target = network.onHost(key.remote) else { return nil }
         makeRoom()
         let file = socket(AF_INET, Int32(SOCK_DGRAM.rawValue) | UserNetwork.socketFlags, 0)
         guard file >= 0 else { return nil }
-        guard SocketAddress(address: address, port: key.remote.port).connect(file) == 0 else {
+        guard target.connect(file) == 0 else {
             close(file)
             return nil
         }

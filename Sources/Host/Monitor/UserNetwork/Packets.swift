@@ -4,11 +4,14 @@
 
 import Glibc
 
-/// The two ends of the network; the same as in QEMU's user-mode network.
+/// Who is on the network; the same as in QEMU's user-mode network.
 enum UserNetworkAddress {
     static let guest: UInt32 = 0x0A00_020F
     /// The host, and the way to everything else.
     static let gateway: UInt32 = 0x0A00_0202
+    /// The host's name server, at port 53 and no other.
+    static let nameServer: UInt32 = 0x0A00_0203
+    static let namePort: UInt16 = 53
     static let hardware: [UInt8] = [0x52, 0x55, 0x0A, 0, 2, 2]
 
     static func isLocal(_ address: UInt32) -> Bool { address >> 8 == gateway >> 8 }

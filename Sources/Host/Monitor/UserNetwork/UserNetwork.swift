@@ -3,8 +3,9 @@
 //
 // A process of its own beside the monitor (UserNetworkProcess), since the monitor may make no sockets
 // once its guest runs. The guest sees one neighbour, the gateway, which is the host's loopback
-// interface and the way to all else. No name is looked up, nothing is forwarded that was not asked
-// for: a published port, or the guest's own connections and datagrams.
+// interface and the way to all else, and a second one for names, which is the host's name server.
+// Nothing is forwarded that was not asked for: a published port, or the guest's own connections and
+// datagrams.
 
 import CSwiftletKVM
 import Glibc
@@ -28,6 +29,8 @@ final class UserNetwork {
 
     let link: FrameStream
     let headers: FrameHeaders
+    /// The host's name server; nil if there is none that can be reached.
+    let nameServer: SocketAddress?
     /// Monotonic time in nanoseconds, of this turn.
     private(set) var now: UInt64 = 0
 
@@ -59,12 +62,14 @@ final class UserNetwork {
     ///   - link: frames from and to the guest.
     ///   - hardwareAddress: the guest's card's, six octets.
     ///   - ports: with their sockets, open and not blocking.
+    ///   - nameServer: the host's.
     ///   - descriptors: how many descriptors this process may have.
     init(
         link: FrameStream, hardwareAddress: [UInt8], ports: [(port: PublishedPort, file: Int32)],
-        descriptors: Int
+        nameServer: SocketAddress?, descriptors: Int
     ) {
         self.link = link
+        self.nameServer = nameServer
         headers = FrameHeaders(guest: hardwareAddress)
         polling = epoll_create1(Int32(EPOLL_CLOEXEC))
         listeners = ports.filter { $0.port.transport == .tcp }
@@ -212,8 +217,7 @@ final class UserNetwork {
         let isOpening = segment.flags & (TCPFlag.syn | TCPFlag.acknowledge) == TCPFlag.syn
         guard segment.flags & TCPFlag.reset == 0 else { return }
         if isOpening, flows.count < mostFlows, remote.port != 0,
-            let address = UserNetworkAddress.onHost(destination),
-            connect(segment, key, SocketAddress(address: address, port: remote.port))
+            let target = onHost(remote), connect(segment, key, target)
         {
             return
         }

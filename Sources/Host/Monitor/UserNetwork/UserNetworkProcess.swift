@@ -45,6 +45,8 @@ enum UserNetworkProcess {
         // It may have gone before.
         if getppid() != monitor { _exit(0) }
         rename()
+        // No file opens later.
+        let nameServer = HostResolver.find()
         // Its output is not the guest's: who reads that sees the end when the machine ends.
         let null = open("/dev/null", O_RDWR)
         let standard = [STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO]
@@ -58,7 +60,7 @@ enum UserNetworkProcess {
         setrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit)
         let network = UserNetwork(
             link: FrameStream(link), hardwareAddress: hardwareAddress, ports: sockets,
-            descriptors: Int(min(limit.rlim_cur, 1 << 20)))
+            nameServer: nameServer, descriptors: Int(min(limit.rlim_cur, 1 << 20)))
         guard swiftlet_drop_capabilities() == 0, swiftlet_filter_network_calls() == 0 else {
             _exit(MonitorExitCode.failed)
         }

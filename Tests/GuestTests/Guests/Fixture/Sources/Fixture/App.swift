@@ -23,6 +23,7 @@ struct App {
         case "random": showRandomness()
         case "sleep": await sleepLong()
         case "serve": try await Server.run()
+        case "names": await NameChecks.run(Array(arguments.dropFirst()))
         case "finish": try await Server.finish()
         case "input": await InputChecks.run(arguments[1])
         case "disk": await DiskChecks.run(arguments[1])

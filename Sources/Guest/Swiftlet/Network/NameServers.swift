@@ -1,0 +1,58 @@
+// Which name servers are asked: the application's choice, the host's, or what DHCP says.
+
+import SwiftletBootProtocol
+import SwiftletMachine
+import SwiftletNetwork
+import SwiftletRuntime
+import _Concurrency
+
+#if hasFeature(Embedded)
+    /// Finds the servers.
+    enum NameServers {
+        /// The application's; empty: none of its own.
+        nonisolated(unsafe) static var chosen: [SocketAddress] = []
+        /// How long an address is waited for, in nanoseconds, and how often it is looked for.
+        private static let patience: UInt64 = 10_000_000_000
+        private static let interval: UInt64 = 10_000_000
+        private static let port: UInt16 = 53
+
+        /// The servers, in the order in which they are to be asked. Waits for an address, with
+        /// which DHCP tells of them; empty if it tells of none.
+        nonisolated(nonsending) static func find(
+            _ network: Network, until deadline: UInt64
+        ) async throws(NetworkError) -> [SocketAddress] {
+            if !chosen.isEmpty { return chosen }
+            let servers = fromCommandLine()
+            if !servers.isEmpty { return servers }
+            let end = min(deadline, network.now.nanoseconds &+ patience)
+            while network.stack.configuration == nil, network.now.nanoseconds < end {
+                let moment = min(network.now.nanoseconds &+ interval, end)
+                if await Waits.cancellableWait(until: moment, { _ in }) == .cancelled {
+                    throw .cancelled
+                }
+            }
+            return fromLease(network)
+        }
+
+        private static func fromLease(_ network: Network) -> [SocketAddress] {
+            var servers: [SocketAddress] = []
+            for address in network.stack.lease?.nameServers ?? [] {
+                servers.append(SocketAddress(IPAddress(address), port: port))
+            }
+            return servers
+        }
+
+        private static func fromCommandLine() -> [SocketAddress] {
+            let line = Boot.commandLine.bytes
+            guard let range = CommandLineWords.value(of: CommandLineKey.nameServers, in: line)
+            else { return [] }
+            var servers: [SocketAddress] = []
+            NameServerSetting.forEach(in: line, range) { setting in
+                servers.append(
+                    SocketAddress(
+                        IPAddress(IPv4Address(bits: setting.address)), port: setting.port))
+            }
+            return servers
+        }
+    }
+#endif
