@@ -10,8 +10,6 @@ extension IPAddress {
     static var allNodes: IPAddress { IPAddress(high: 0xFF02 << 48, low: 1) }
     static var allRouters: IPAddress { IPAddress(high: 0xFF02 << 48, low: 2) }
     static var allReporters: IPAddress { IPAddress(high: 0xFF02 << 48, low: 0x16) }
-    /// The servers of DHCPv6 on the link (RFC 8415 §7.1).
-    static var allDHCPServers: IPAddress { IPAddress(high: 0xFF02 << 48, low: 0x1_0002) }
 
     /// True for an address of IPv4 in its mapped form; always true without IPv6.
     @_transparent var isV4: Bool { !Features.ipv6 || high == 0 && low &>> 32 == 0xFFFF }

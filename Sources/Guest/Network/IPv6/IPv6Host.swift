@@ -25,23 +25,6 @@ struct OwnAddress: BitwiseCopyable {
     var validUntil = Instant.never
 }
 
-/// What a router has advertised, until it grows old.
-private struct Advertised: BitwiseCopyable {
-    enum Kind: UInt8 {
-        /// A default router.
-        case router
-        /// A network whose hosts are neighbours.
-        case prefix
-        case nameServer
-    }
-
-    var kind: Kind
-    /// Bits of the address that count.
-    var length: UInt8
-    var address: IPAddress
-    var until: Instant
-}
-
 /// Addresses, routers, prefixes and name servers of one interface.
 struct IPv6Host: ~Copyable {
     enum Action: Equatable {
@@ -56,22 +39,17 @@ struct IPv6Host: ~Copyable {
     static var mostAdvertised: Int { 6 }
     /// Addresses tried for one prefix (RFC 7217 §6, IDGEN_RETRIES).
     private static var mostConflicts: UInt8 { 3 }
-    private static var second: UInt64 { 1_000_000_000 }
+    static var second: UInt64 { 1_000_000_000 }
     /// RFC 4861 §10, RTR_SOLICITATION_INTERVAL; doubled up to an hour (RFC 7559 §2).
     private static var firstSolicitationInterval: UInt64 { 4_000_000_000 }
     private static var longestSolicitationInterval: UInt64 { 3_600_000_000_000 }
-    /// What an attacker cannot shorten a lifetime below (RFC 4862 §5.5.3 (e)).
-    private static var twoHours: UInt64 { 7_200_000_000_000 }
-
-    private(set) var addresses = BoundedList<8, OwnAddress>(
+    var addresses = BoundedList<8, OwnAddress>(
         filler: OwnAddress(address: .unspecified, state: .tentative, deadline: .never))
-    private var advertised = BoundedList<18, Advertised>(
+    var advertised = BoundedList<18, Advertised>(
         filler: Advertised(kind: .router, length: 0, address: .unspecified, until: .never))
     /// The longest packet on the link, as routers say; the card's own is not known here.
-    private(set) var mtu = 65_535
-    private(set) var hopLimit: UInt8 = 64
-    /// Routers say that DHCPv6 knows more.
-    private(set) var asksDHCP = false
+    var mtu = 65_535
+    var hopLimit: UInt8 = 64
     private(set) var isActive = false
     /// Routes have changed: what was looked up holds no longer.
     var hasChanged = false
@@ -85,7 +63,7 @@ struct IPv6Host: ~Copyable {
     private let key: (UInt64, UInt64)
     private let hardwareAddress: UInt64
     private var check = AddressCheck.whileInUse
-    private var solicitationAt = Instant.never
+    var solicitationAt = Instant.never
     private var solicitationInterval: UInt64 = 0
     private var reportAt = Instant.never
     private var reportsNewGroups = 0
@@ -155,34 +133,6 @@ struct IPv6Host: ~Copyable {
         return best
     }
 
-    /// The neighbour that a packet goes to; nil if there is no way (RFC 4861 §5.2, RFC 5942 §4).
-    func nextHop(to destination: IPAddress) -> IPAddress? {
-        if destination.isLinkLocal { return destination }
-        for index in 0..<advertised.count
-        where advertised[index].kind == .prefix
-            && advertised[index].address.matches(destination, length: advertised[index].length)
-        {
-            return destination
-        }
-        guard let router = first(.router) else { return nil }
-        return advertised[router].address
-    }
-
-    /// Where the first of a kind stands.
-    private func first(_ kind: Advertised.Kind) -> Int? {
-        for index in 0..<advertised.count where advertised[index].kind == kind { return index }
-        return nil
-    }
-
-    /// Name servers that routers have named, in their order.
-    var nameServers: [IPAddress] {
-        var addresses: [IPAddress] = []
-        for index in 0..<advertised.count where advertised[index].kind == .nameServer {
-            addresses.append(advertised[index].address)
-        }
-        return addresses
-    }
-
     // MARK: Beginning and end
 
     /// Makes the link-local address, and looks for routers.
@@ -243,7 +193,7 @@ struct IPv6Host: ~Copyable {
         return nil
     }
 
-    private mutating func expire(now: Instant) {
+    mutating func expire(now: Instant) {
         var index = 0
         while index < addresses.count {
             if addresses[index].validUntil <= now {
@@ -269,7 +219,7 @@ struct IPv6Host: ~Copyable {
         }
     }
 
-    private mutating func schedule() {
+    mutating func schedule() {
         var next = min(solicitationAt, reportAt)
         for index in 0..<addresses.count {
             next = min(next, min(addresses[index].deadline, addresses[index].validUntil))
@@ -286,7 +236,7 @@ struct IPv6Host: ~Copyable {
 
     /// Makes an address for a prefix of 64 bits: always the same on this network, yet nothing that
     /// shows the hardware address or lets one be followed through networks (RFC 7217 §5).
-    private func makeAddress(prefix: UInt64, conflicts: UInt8) -> IPAddress {
+    func makeAddress(prefix: UInt64, conflicts: UInt8) -> IPAddress {
         var hash = SipHash(key: key)
         hash.combine(prefix)
         hash.combine(hardwareAddress)
@@ -299,7 +249,7 @@ struct IPv6Host: ~Copyable {
         return IPAddress(high: prefix, low: identifier)
     }
 
-    private mutating func addAddress(
+    mutating func addAddress(
         prefix: UInt64, conflicts: UInt8 = 0, preferred: Instant, valid: Instant, now: Instant
     ) {
         insert(
@@ -343,87 +293,6 @@ struct IPv6Host: ~Copyable {
         return true
     }
 
-    // MARK: Routers
-
-    /// Takes an advertisement that has been checked.
-    mutating func receive(
-        _ advertisement: RouterAdvertisement, _ message: RawSpan, from router: IPAddress,
-        now: Instant
-    ) {
-        let lifetime = Self.end(now, UInt32(advertisement.lifetimeSeconds))
-        note(.router, router, until: lifetime, now: now)
-        // 0 says nothing, and a few hops would cut us off from all that is not near.
-        if advertisement.hopLimit >= 32 { hopLimit = advertisement.hopLimit }
-        asksDHCP = advertisement.hasOtherConfiguration
-        if advertisement.lifetimeSeconds > 0 { solicitationAt = .never }
-        var offset = RouterAdvertisement.fixedLength
-        while offset < message.byteCount {
-            let (option, next) = RouterAdvertisement.option(in: message, at: offset)
-            switch option {
-            case .prefix(let prefix): receive(prefix, now: now)
-            case .mtu(let value):
-                // Less than every link carries is nonsense (RFC 4861 §6.3.4).
-                if value >= IPv6Header.minimumMTU { mtu = min(value, 65_535) }
-            case .nameServers(let seconds, let count, let first):
-                for index in 0..<count {
-                    let server = message.address(at: first + 16 * index)
-                    if server.isMulticast || server.high == 0 { continue }
-                    note(.nameServer, server, until: Self.end(now, seconds), now: now)
-                }
-            case .other: break
-            }
-            offset = next
-        }
-        hasChanged = true
-        expire(now: now)
-        schedule()
-    }
-
-    private mutating func receive(_ prefix: RouterAdvertisement.Prefix, now: Instant) {
-        guard prefix.length <= 128, !prefix.address.isLinkLocal, !prefix.address.isMulticast,
-            prefix.address.high != 0
-        else { return }
-        let valid = Self.end(now, prefix.validSeconds)
-        if prefix.isOnLink {
-            note(.prefix, prefix.address, prefix.length, until: valid, now: now)
-        }
-        // RFC 4862 §5.5.3.
-        guard prefix.isForAddresses, prefix.length == 64,
-            prefix.preferredSeconds <= prefix.validSeconds
-        else { return }
-        let preferred = Self.end(now, prefix.preferredSeconds)
-        for index in 0..<addresses.count where isMade(index, prefix.address.high) {
-            addresses[index].preferredUntil = preferred
-            let atLeast = min(addresses[index].validUntil, now.advanced(by: Self.twoHours))
-            addresses[index].validUntil = max(valid, atLeast)
-            return
-        }
-        guard prefix.validSeconds > 0 else { return }
-        addAddress(prefix: prefix.address.high, preferred: preferred, valid: valid, now: now)
-    }
-
-    /// True for an address that was made here for this prefix.
-    private func isMade(_ index: Int, _ prefix: UInt64) -> Bool {
-        let own = addresses[index]
-        return own.address.high == prefix
-            && own.address == makeAddress(prefix: prefix, conflicts: own.conflicts)
-    }
-
-    /// A router answers no longer: another one is asked first.
-    mutating func demote(_ router: IPAddress) {
-        guard let index = first(.router), advertised[index].address == router else { return }
-        let entry = advertised[index]
-        advertised.remove(at: index)
-        advertised.append(entry)
-        hasChanged = true
-    }
-
-    /// A router says that it is none any longer.
-    mutating func forget(router: IPAddress) {
-        note(.router, router, until: Instant(nanoseconds: 0), now: Instant(nanoseconds: 0))
-        schedule()
-    }
-
     /// Someone asks for groups: answered after a while, so that not all answer at once.
     mutating func receiveQuery(maximumDelay: UInt64, now: Instant) {
         guard reportAt == .never else { return }
@@ -432,31 +301,6 @@ struct IPv6Host: ~Copyable {
     }
 
     // MARK: Helpers
-
-    /// Sets or adds what is advertised; what is over is taken away by `expire`.
-    private mutating func note(
-        _ kind: Advertised.Kind, _ address: IPAddress, _ length: UInt8 = 128, until: Instant,
-        now: Instant
-    ) {
-        var count = 0
-        for index in 0..<advertised.count where advertised[index].kind == kind {
-            count += 1
-            if advertised[index].length == length,
-                advertised[index].address.matches(address, length: length)
-            {
-                advertised[index].until = until
-                return
-            }
-        }
-        guard until > now, count < Self.mostAdvertised else { return }
-        advertised.append(
-            Advertised(kind: kind, length: length, address: address, until: until))
-    }
-
-    /// The end of a lifetime of so many seconds.
-    private static func end(_ now: Instant, _ seconds: UInt32) -> Instant {
-        seconds == .max ? .never : now.advanced(by: UInt64(seconds) * second)
-    }
 
     private mutating func spread(_ range: UInt64) -> UInt64 {
         random ^= random << 13

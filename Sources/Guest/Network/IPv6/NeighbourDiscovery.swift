@@ -135,8 +135,6 @@ struct RouterAdvertisement {
 
     /// Hops of packets; 0: not said.
     var hopLimit: UInt8
-    /// "Ask DHCPv6 for other things", the O flag.
-    var hasOtherConfiguration: Bool
     /// How long it is a default router, in seconds; 0: it is none.
     var lifetimeSeconds: UInt16
     /// In milliseconds; 0: not said.
@@ -147,7 +145,6 @@ struct RouterAdvertisement {
     /// Reads a message whose options are sound.
     init(_ message: RawSpan) {
         hopLimit = message.octet(at: 4)
-        hasOtherConfiguration = message.octet(at: 5) & 0xC0 != 0
         lifetimeSeconds = message.number16(at: 6)
         reachableTime = message.number32(at: 8)
         retransmitTime = message.number32(at: 12)

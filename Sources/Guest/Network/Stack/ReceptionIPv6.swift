@@ -91,7 +91,7 @@ extension NetworkStack where Device: ~Copyable {
             if packet.isUnicast, packet.source != .unspecified {
                 answerEcho(message, packet, ICMPv6.echoReply, now: now)
             }
-        case 133...137:
+        case NeighbourDiscovery.routerSolicitation...NeighbourDiscovery.redirect:
             receiveNeighbour(message, packet, now: now)
         case MulticastListening.query:
             // Only from the link itself (RFC 3810 §6.2).
