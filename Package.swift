@@ -183,6 +183,8 @@ let fuzzTargets: [Target] =
                 "Fuzzing/Fuzzer.swift", "NetworkTests/Fuzzing/NetworkFuzzing.swift",
                 "NetworkTests/Fuzzing/DHCPFuzzing.swift", "NetworkTests/Fuzzing/DNSFuzzing.swift",
                 "NetworkTests/Fuzzing/SeedCorpus.swift",
+                "NetworkTests/Fuzzing/SeedCorpusIPv6.swift",
+                "NetworkTests/IPv6/LonelyStack+IPv6.swift",
                 "NetworkTests/Simulation/LonelyStack.swift",
                 "NetworkTests/Simulation/Support.swift",
                 "NetworkTests/Simulation/SimulatedDevice.swift",
@@ -219,6 +221,10 @@ let products: [Product] =
 let package = Package(
     name: "Swiftlet",
     products: products,
+    traits: [
+        .default(enabledTraits: ["IPv6"]),
+        .trait(name: "IPv6", description: "IPv6 in guests; without it images are smaller."),
+    ],
     dependencies: isGuestBuild
         ? []
         : [

@@ -82,6 +82,32 @@ extension VirtioNetworkTests {
         #expect(drops.malformed == 1)
     }
 
+    @Test func segmentsOverIPv6AreAgreedOnApart() throws {
+        let both: VirtioFeatures = [
+            .networkGuestSegmentationIPv6, .networkHostSegmentationIPv6,
+        ]
+        let device = FakeDevice.network(Self.segmenting.union(both))
+        var nic = try VirtioNetwork(transport: try FakeMMIO(device).transport())
+        let longest = (nic.longestSegmentedPacket, nic.longestSegmentedPacketIPv6)
+        #expect(longest.0 == 65536 - 26 && longest.1 == longest.0)
+        device.deliver(FakeDevice.header(flags: 1, segmentation: 4) + pattern(100))
+        #expect(receive(&nic) == [Received(bytes: pattern(100), verified: true)])
+        let isSent = nic.transmit(
+            length: 4000, checksumStart: 54, checksumOffset: 16, needsChecksum: true,
+            segmentSize: 1440, headerLength: 74, isIPv6: true
+        ) { span in
+            for index in 0..<4000 { span.storeBytes(of: 7, toByteOffset: index, as: UInt8.self) }
+        }
+        nic.flush()
+        // VIRTIO_NET_HDR_GSO_TCPV6 is 4.
+        #expect(isSent && device.takeSent().first?.prefix(4) == [1, 4, 74, 0])
+
+        let other = FakeDevice.network(both.union([.networkChecksum]))
+        let plain = try VirtioNetwork(transport: try FakeMMIO(other).transport())
+        let none = plain.longestSegmentedPacketIPv6
+        #expect(none == 0 && other.accepted.intersection(both).isEmpty)
+    }
+
     @Test func aSegmentForTheDeviceToCut() throws {
         let device = FakeDevice.network(Self.segmenting)
         var nic = try VirtioNetwork(transport: try FakeMMIO(device).transport())

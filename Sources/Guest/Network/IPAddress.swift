@@ -1,7 +1,7 @@
 // Internet addresses, both versions in one type: IPv4 stands as its IPv4-mapped form (RFC 4291 §2.5.5.2).
 
 /// An IPv4 address (RFC 791).
-public struct IPv4Address: Hashable, Sendable {
+public struct IPv4Address: Hashable, Sendable, BitwiseCopyable {
     /// The address as a number: 10.0.2.15 is 0x0A00_020F.
     public var bits: UInt32
 
@@ -19,7 +19,7 @@ public struct IPv4Address: Hashable, Sendable {
 
 /// An address of either version. IPv4 is held as `::ffff:a.b.c.d`, so that one comparison,
 /// one hash and one connection table serve both.
-public struct IPAddress: Hashable, Sendable {
+public struct IPAddress: Hashable, Sendable, BitwiseCopyable {
     /// The first eight octets, as a number.
     public var high: UInt64
     /// The last eight octets, as a number.

@@ -7,19 +7,23 @@ public struct ChecksumRequest: Equatable, Sendable {
     public var start: UInt16
     /// Octets from `start` to the checksum field.
     public var offset: UInt16
-    /// If not 0, the frame is a TCP segment over IPv4 for the card to cut into segments with so many
-    /// octets of payload each (§5.1.6.2, VIRTIO_NET_HDR_GSO_TCPV4).
+    /// If not 0, the frame is a TCP segment for the card to cut into segments with so many octets of
+    /// payload each (§5.1.6.2, VIRTIO_NET_HDR_GSO_TCPV4 and TCPV6).
     public var segmentSize: UInt16
     /// Octets of all headers of such a frame.
     public var headerLength: UInt16
+    /// Such a segment is one over IPv6.
+    public var isIPv6: Bool
 
     @inlinable public init(
-        start: UInt16, offset: UInt16, segmentSize: UInt16 = 0, headerLength: UInt16 = 0
+        start: UInt16, offset: UInt16, segmentSize: UInt16 = 0, headerLength: UInt16 = 0,
+        isIPv6: Bool = false
     ) {
         self.start = start
         self.offset = offset
         self.segmentSize = segmentSize
         self.headerLength = headerLength
+        self.isIPv6 = isIPv6
     }
 }
 
@@ -38,6 +42,9 @@ public protocol NetworkDevice: ~Copyable {
     /// The longest IP packet that the card cuts into segments itself, in octets; 0 if it cuts none.
     var longestSegmentedPacket: Int { get }
 
+    /// The same for TCP over IPv6, its header included.
+    var longestSegmentedPacketIPv6: Int { get }
+
     /// Sends one frame of `length` octets (Ethernet header included, no FCS), written in place by `fill`.
     ///
     /// - Returns: false if the card has no room now; `fill` was not called, nothing was sent.
@@ -48,4 +55,5 @@ public protocol NetworkDevice: ~Copyable {
 
 extension NetworkDevice where Self: ~Copyable {
     public var longestSegmentedPacket: Int { 0 }
+    public var longestSegmentedPacketIPv6: Int { 0 }
 }

@@ -12,6 +12,7 @@ import SwiftletVirtio
         public var maximumTransmissionUnit: Int { card.maximumTransmissionUnit }
         public var offloadsTransmitChecksum: Bool { card.offloadsTransmitChecksum }
         public var longestSegmentedPacket: Int { card.longestSegmentedPacket }
+        public var longestSegmentedPacketIPv6: Int { card.longestSegmentedPacketIPv6 }
 
         @inline(__always)
         public mutating func transmit(
@@ -21,7 +22,7 @@ import SwiftletVirtio
                 length: length, checksumStart: checksum?.start ?? 0,
                 checksumOffset: checksum?.offset ?? 0, needsChecksum: checksum != nil,
                 segmentSize: checksum?.segmentSize ?? 0, headerLength: checksum?.headerLength ?? 0,
-                fill: fill)
+                isIPv6: checksum?.isIPv6 ?? false, fill: fill)
         }
     }
 #endif

@@ -16,7 +16,11 @@ int swiftlet_tun_attach(int file, const char *name, int header_size) {
   return result < 0 ? result : ioctl(file, TUNSETVNETHDRSZ, &header_size);
 }
 
-int swiftlet_tun_set_offload(int file, int checksums, int segments) {
-  unsigned wanted = checksums ? TUN_F_CSUM | (segments ? TUN_F_TSO4 : 0) : 0;
+int swiftlet_tun_set_offload(int file, int checksums, int segments,
+                             int segments_ipv6) {
+  unsigned wanted = 0;
+  if (checksums)
+    wanted = TUN_F_CSUM | (segments ? TUN_F_TSO4 : 0) |
+             (segments_ipv6 ? TUN_F_TSO6 : 0);
   return ioctl(file, TUNSETOFFLOAD, wanted);
 }

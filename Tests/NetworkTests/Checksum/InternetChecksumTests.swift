@@ -53,7 +53,8 @@ import Testing
         var sum = InternetChecksum()
         let from = IPv4Address(192, 168, 0, 31)
         let to = IPv4Address(192, 168, 0, 30)
-        sum.addPseudoHeader(from: from, to: to, protocol: 17, length: 10)
+        sum.addPseudoHeader(
+            from: IPAddress(from), to: IPAddress(to), protocol: 17, length: 10)
         #expect(sum.folded == naiveSum(Frames.pseudoHeader(from, to, 17, 10)))
     }
 }

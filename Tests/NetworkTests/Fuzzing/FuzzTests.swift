@@ -40,6 +40,7 @@ import Testing
                 #expect(seen(harness.stack.reassembly.memory) <= 256 << 10)
                 #expect(seen(harness.stack.reassembly.count) <= 16)
                 #expect(seen(harness.stack.udp.memory) <= 64 << 10)
+                #expect(seen(harness.stack.addressesIPv6.count) <= 8)
             }
         }
         #expect(seen(harness.finish()) > (seed == 4 ? 0 : 1000))

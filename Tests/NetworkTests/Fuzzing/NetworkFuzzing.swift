@@ -57,6 +57,7 @@ struct FuzzHarness: ~Copyable {
         let network = IPv4Network(LonelyStack.address, prefixLength: 24)
         let configuration = IPv4Configuration(network, gateway: LonelyStack.peer)
         stack.configure(dhcp ? .dhcp : .static(configuration), now: now)
+        stack.configureIPv6(.automatic, now: now)
         socket = try? stack.bindUDP(port: 53)
         listener = try? stack.listen(port: 80, backlog: 8)
     }

@@ -60,7 +60,7 @@ enum SeedCorpus {
                         from: (peer, 4000), to: (own, 80), sequence: 1000, acknowledgement: 77,
                         flags: flags, flags & 8 != 0 ? [1, 2, 3] : [])))
         }
-        return frames
+        return frames + framesIPv6
     }()
 
     /// The frames as one script for `fuzzNetworkStack`, with polls and sends between them.
@@ -78,7 +78,9 @@ enum SeedCorpus {
 
     /// Sets the checksums right again, so that a mutation gets past them.
     static func mend(_ frame: inout [UInt8]) {
-        guard frame.count >= 34, frame[12] == 8, frame[13] == 0 else { return }
+        guard frame.count >= 34 else { return }
+        if frame[12] == 0x86, frame[13] == 0xDD { return mendIPv6(&frame) }
+        guard frame[12] == 8, frame[13] == 0 else { return }
         let headerLength = max(20, Int(frame[14] & 15) * 4)
         guard frame.count >= 14 + headerLength else { return }
         put(&frame, at: 24, over: 14..<14 + headerLength, pseudo: [])
@@ -94,7 +96,7 @@ enum SeedCorpus {
         }
     }
 
-    private static func put(
+    static func put(
         _ frame: inout [UInt8], at offset: Int, over range: Range<Int>, pseudo: [UInt8]
     ) {
         guard offset + 2 <= range.upperBound else { return }

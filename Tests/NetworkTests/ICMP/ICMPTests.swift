@@ -176,7 +176,8 @@ import Testing
 
     @Test func rfc1191PathMTUShrinksWithinBoundsAndGrowsBack() {
         var cache = PathMTUCache()
-        let far = IPv4Address(8, 8, 8, 8)
+        let far = IPAddress(IPv4Address(8, 8, 8, 8))
+        let other = IPAddress(IPv4Address(9, 9, 9, 9))
         let now = Instant(nanoseconds: 0)
         #expect(seen(cache.mtu(to: far, link: 1500, now: now) == 1500))
         #expect(seen(!cache.reduce(to: far, reported: 1500, length: 1500, link: 1500, now: now)))
@@ -186,7 +187,7 @@ import Testing
         // RFC 5927 §7.3: absurd values stop at the floor.
         #expect(seen(cache.reduce(to: far, reported: 20, length: 1400, link: 1500, now: now)))
         #expect(seen(cache.mtu(to: far, link: 1500, now: now) == PathMTUCache.minimum))
-        #expect(seen(cache.mtu(to: IPv4Address(9, 9, 9, 9), link: 1500, now: now) == 1500))
+        #expect(seen(cache.mtu(to: other, link: 1500, now: now) == 1500))
         // RFC 1191 §6.3.
         let later = Instant(nanoseconds: 601_000_000_000)
         #expect(seen(cache.mtu(to: far, link: 1500, now: later) == 1500))

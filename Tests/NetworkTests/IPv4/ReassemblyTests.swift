@@ -29,7 +29,7 @@ import Testing
             }
             outcomes.append(
                 reassembly.receive(
-                    header, payload: packet.span.bytes.extracting(20..<packet.count),
+                    Fragment(header), payload: packet.span.bytes.extracting(20..<packet.count),
                     now: instant ?? now))
         }
         return outcomes

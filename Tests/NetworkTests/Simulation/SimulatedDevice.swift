@@ -8,6 +8,7 @@ struct SimulatedDevice: NetworkDevice, ~Copyable {
     var offloadsTransmitChecksum = false
     /// The card cuts TCP segments of up to so many octets of IP packet.
     var longestSegmentedPacket = 0
+    var longestSegmentedPacketIPv6 = 0
     /// Frames that the card takes before it is full.
     var capacity = Int.max
     /// Frames sent and not collected by the link yet.
@@ -26,6 +27,7 @@ struct SimulatedDevice: NetworkDevice, ~Copyable {
         let longest = segmentSize > 0 ? longestSegmentedPacket : maximumTransmissionUnit
         precondition(length >= 14 && length <= longest + 14, "frame length")
         precondition(checksum == nil || offloadsTransmitChecksum, "no offload was offered")
+        precondition(segmentSize == 0 || checksum?.isIPv6 == (checksum?.start == 54), "version")
         guard sent.count < capacity else { return false }
         // What the card's memory holds is not zero.
         var frame = [UInt8](repeating: 0xA5, count: length)
@@ -58,7 +60,12 @@ struct SimulatedDevice: NetworkDevice, ~Copyable {
         }
         // The pseudo-header's sum holds the length of the whole.
         let whole = frame.count - start
-        precondition(number(16, 2) == frame.count - 14, "the IP packet's length")
+        let isIPv6 = frame[12] == 0x86
+        if isIPv6 {
+            precondition(number(18, 2) == frame.count - 54, "the IPv6 packet's length")
+        } else {
+            precondition(number(16, 2) == frame.count - 14, "the IP packet's length")
+        }
         precondition(frame.count - headers > size, "nothing to cut")
         return stride(from: headers, to: frame.count, by: size).map { position in
             let end = min(position + size, frame.count)
@@ -69,9 +76,13 @@ struct SimulatedDevice: NetworkDevice, ~Copyable {
                         truncatingIfNeeded: value >> (8 * (octets - 1 - index)))
                 }
             }
-            put(packet.count - 14, at: 16, 2)
-            put(0, at: 24, 2)
-            put(Int(~naiveSum(packet[14..<start])) & 0xFFFF, at: 24, 2)
+            if isIPv6 {
+                put(packet.count - 54, at: 18, 2)
+            } else {
+                put(packet.count - 14, at: 16, 2)
+                put(0, at: 24, 2)
+                put(Int(~naiveSum(packet[14..<start])) & 0xFFFF, at: 24, 2)
+            }
             put(number(start + 4, 4) + position - headers, at: start + 4, 4)
             if end < frame.count { packet[start + 13] &= ~0x09 }
             let pseudo = number(start + 16, 2) - whole + packet.count - start

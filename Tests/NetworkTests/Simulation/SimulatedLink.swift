@@ -54,7 +54,10 @@ struct SimulatedLink: ~Copyable {
         generator = SeededRandom(seed: seed)
         var leftDevice = SimulatedDevice(
             hardwareAddress: Self.leftHardware, mtu: mtu, offloads: cuts)
-        if cuts { leftDevice.longestSegmentedPacket = 65_522 }
+        if cuts {
+            leftDevice.longestSegmentedPacket = 65_522
+            leftDevice.longestSegmentedPacketIPv6 = 65_522
+        }
         left = NetworkStack(
             device: leftDevice,
             configuration: configuration, secret: (generator.next(), generator.next()))

@@ -106,12 +106,12 @@ import Testing
     @Test func theMoreSpecificSocketReceives() throws {
         var udp = UDP(configuration: UDPConfiguration(), secret: 1)
         let any = try udp.bind(address: nil, port: 5)
-        let one = try udp.bind(address: IPv4Address(10, 0, 0, 1), port: 5)
+        let one = try udp.bind(address: IPAddress(IPv4Address(10, 0, 0, 1)), port: 5)
         let remote = SocketAddress(IPAddress(IPv4Address(10, 0, 0, 9)), port: 9)
         let payload: [UInt8] = [1]
         for host: UInt8 in [1, 2] {
             let isTaken = udp.deliver(
-                payload.span.bytes, to: 5, at: IPv4Address(10, 0, 0, host), from: remote)
+                payload.span.bytes, to: 5, at: IPAddress(IPv4Address(10, 0, 0, host)), from: remote)
             #expect(isTaken)
         }
         #expect(seen(udp.count(any) == 1 && udp.count(one) == 1))

@@ -7,6 +7,7 @@ enum Ethernet {
     /// EtherTypes (IEEE 802 numbers).
     static var typeIPv4: UInt16 { 0x0800 }
     static var typeARP: UInt16 { 0x0806 }
+    static var typeIPv6: UInt16 { 0x86DD }
     /// The address of every station, and the bit that marks a group of them.
     static var broadcast: UInt64 { 0xFFFF_FFFF_FFFF }
     static var groupBit: UInt64 { 0x0100_0000_0000 }

@@ -1,10 +1,11 @@
 // The IPv4 header (RFC 791 §3.1), checked on the way in and written on the way out.
 
-/// Numbers of the protocols above IPv4 (IANA).
+/// Numbers of the protocols above IP (IANA).
 enum IPProtocol {
     static var icmp: UInt8 { 1 }
     static var tcp: UInt8 { 6 }
     static var udp: UInt8 { 17 }
+    static var icmpV6: UInt8 { 58 }
 }
 
 /// A received header whose every length, option and checksum held.

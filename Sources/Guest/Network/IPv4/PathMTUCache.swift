@@ -1,14 +1,15 @@
-// Path MTUs that routers reported (RFC 1191), a few of them, until they grow old.
+// Path MTUs that routers reported (RFC 1191, RFC 8201), a few of them, until they grow old.
 
 /// Destinations that take less than the link's MTU.
 struct PathMTUCache {
     private struct Entry {
-        var destination: IPv4Address
+        var destination: IPAddress
         var mtu: Int
         var deadline: Instant
     }
 
-    /// The least MTU believed (Linux's min_pmtu): smaller reports are attacks (RFC 5927 §7.3).
+    /// The least MTU believed of IPv4 (Linux's min_pmtu): smaller reports are attacks (RFC 5927
+    /// §7.3). IPv6 has its own (RFC 8201 §4).
     static var minimum: Int { 552 }
     static var capacity: Int { 32 }
     /// A larger value is tried after ten minutes (RFC 1191 §6.3).
@@ -20,7 +21,7 @@ struct PathMTUCache {
     @inline(__always) var isEmpty: Bool { entries.isEmpty }
 
     /// The MTU towards `destination`, at most `link`.
-    func mtu(to destination: IPv4Address, link: Int, now: Instant) -> Int {
+    func mtu(to destination: IPAddress, link: Int, now: Instant) -> Int {
         for index in entries.indices
         where entries[index].destination == destination && entries[index].deadline > now {
             return min(entries[index].mtu, link)
@@ -33,11 +34,11 @@ struct PathMTUCache {
     ///
     /// - Returns: false if the report is not believed, or is no news.
     mutating func reduce(
-        to destination: IPv4Address, reported: Int, length: Int, link: Int, now: Instant
+        to destination: IPAddress, reported: Int, length: Int, link: Int, now: Instant
     ) -> Bool {
         let current = mtu(to: destination, link: link, now: now)
         let value = reported != 0 ? reported : Self.plateau(below: min(length, current))
-        let mtu = max(value, Self.minimum)
+        let mtu = max(value, destination.isV4 ? Self.minimum : IPv6Header.minimumMTU)
         guard mtu < current, mtu < length else { return false }
         let entry = Entry(
             destination: destination, mtu: mtu, deadline: now.advanced(by: Self.lifetime))

@@ -1,7 +1,41 @@
-// Reassembly of IPv4 fragments (RFC 791 §3.2, RFC 815), bounded in number, memory and time.
+// Reassembly of fragments of both versions (RFC 791 §3.2, RFC 815, RFC 8200 §4.5), bounded in number,
+// memory and time.
 //
 // A datagram with overlapping fragments is thrown away whole, with all that is still to come of
 // it: the rule of RFC 5722, made for IPv6, is the only safe reading for IPv4 too (RFC 3128).
+
+/// What names a datagram, and where one fragment of it belongs.
+struct Fragment {
+    var source: IPAddress
+    var destination: IPAddress
+    var identification: UInt32
+    /// IPv6 has no such thing in a fragment's name: there it is that of the first one.
+    var protocolNumber: UInt8
+    /// Octets before this payload in the datagram: a multiple of 8.
+    var offset: Int
+    var moreFragments: Bool
+
+    init(_ header: IPv4Header) {
+        source = IPAddress(header.source)
+        destination = IPAddress(header.destination)
+        identification = UInt32(header.identification)
+        protocolNumber = header.protocolNumber
+        offset = header.fragmentOffset
+        moreFragments = header.moreFragments
+    }
+
+    init(_ header: IPv6Header, _ fragment: IPv6Fragment) {
+        source = header.source
+        destination = header.destination
+        identification = fragment.identification
+        protocolNumber = fragment.nextHeader
+        offset = fragment.offset
+        moreFragments = fragment.moreFragments
+    }
+
+    /// Octets of the header that the whole packet gets.
+    var headerLength: Int { source.isV4 ? IPv4Header.length : IPv6Header.length }
+}
 
 /// Datagrams of which some fragments have come.
 struct Reassembly: ~Copyable {
@@ -35,10 +69,8 @@ struct Reassembly: ~Copyable {
     }
 
     private struct Datagram {
-        var source: IPv4Address
-        var destination: IPv4Address
-        var identification: UInt16
-        var protocolNumber: UInt8
+        /// The first one that came; the protocol is that of the one with offset zero.
+        var name: Fragment
         var deadline: Instant
         /// Set once an overlap was seen: what else comes is swallowed until the deadline.
         var isPoisoned = false
@@ -66,7 +98,7 @@ struct Reassembly: ~Copyable {
     /// Datagrams under way now.
     var count: Int { datagrams.count }
 
-    /// The completed datagram as one packet: a header of 20 octets and the payload.
+    /// The completed datagram as one packet: a header without options or extensions, and the payload.
     mutating func takeCompleted() -> [UInt8] {
         var packet: [UInt8] = []
         swap(&packet, &completed)
@@ -74,15 +106,16 @@ struct Reassembly: ~Copyable {
     }
 
     /// Takes one fragment.
-    mutating func receive(_ header: IPv4Header, payload: RawSpan, now: Instant) -> Outcome {
-        let start = header.fragmentOffset
+    mutating func receive(_ header: Fragment, payload: RawSpan, now: Instant) -> Outcome {
+        let start = header.offset
         let end = start + payload.byteCount
         // All but the last carry a multiple of eight octets; none reaches beyond 65 535 in all.
-        guard end <= 65_535 - IPv4Header.length, payload.byteCount > 0,
+        guard end <= 65_535 - header.headerLength, payload.byteCount > 0,
             !header.moreFragments || payload.byteCount & 7 == 0
         else { return .dropped }
         let index = find(header) ?? begin(header, now: now)
         guard !datagrams[index].isPoisoned else { return .dropped }
+        if start == 0 { datagrams[index].name.protocolNumber = header.protocolNumber }
         if let overlap = overlap(start, end, in: index) {
             // The network may duplicate (RFC 8200 §4.5); anything else is an attack.
             if overlap.start != start || overlap.end != end { poison(index) }
@@ -127,26 +160,23 @@ struct Reassembly: ~Copyable {
         }
     }
 
-    private func find(_ header: IPv4Header) -> Int? {
+    private func find(_ header: Fragment) -> Int? {
         for index in datagrams.indices
-        where datagrams[index].identification == header.identification
-            && datagrams[index].source == header.source
-            && datagrams[index].destination == header.destination
-            && datagrams[index].protocolNumber == header.protocolNumber
+        where datagrams[index].name.identification == header.identification
+            && datagrams[index].name.source == header.source
+            && datagrams[index].name.destination == header.destination
+            && (!header.source.isV4
+                || datagrams[index].name.protocolNumber == header.protocolNumber)
         {
             return index
         }
         return nil
     }
 
-    private mutating func begin(_ header: IPv4Header, now: Instant) -> Int {
+    private mutating func begin(_ header: Fragment, now: Instant) -> Int {
         if datagrams.count >= bounds.datagrams { evictOldest(except: nil) }
         let deadline = now.advanced(by: bounds.nanoseconds)
-        datagrams.append(
-            Datagram(
-                source: header.source, destination: header.destination,
-                identification: header.identification, protocolNumber: header.protocolNumber,
-                deadline: deadline))
+        datagrams.append(Datagram(name: header, deadline: deadline))
         nextDeadline = min(nextDeadline, deadline)
         return datagrams.count - 1
     }
@@ -187,17 +217,17 @@ struct Reassembly: ~Copyable {
 
     private mutating func complete(_ index: Int) {
         let datagram = datagrams[index]
-        let length = IPv4Header.length + datagram.received
-        completed = [UInt8](repeating: 0, count: length)
+        let header = OutgoingPacket(
+            protocolNumber: datagram.name.protocolNumber, source: datagram.name.source,
+            destination: datagram.name.destination, length: datagram.received, identification: 0,
+            hopLimit: 0, head: 0)
+        completed = [UInt8](repeating: 0, count: header.headerLength + datagram.received)
         var span = completed.mutableSpan
         var bytes = span.mutableBytes
-        IPv4Header.write(
-            into: &bytes, at: 0, totalLength: length, protocolNumber: datagram.protocolNumber,
-            from: datagram.source, to: datagram.destination,
-            identification: datagram.identification, fragment: 0)
+        header.writeHeader(into: &bytes)
         for index in datagram.pieces.indices {
             let piece = datagram.pieces[index]
-            bytes.copy(piece.bytes.span.bytes, to: IPv4Header.length + piece.start)
+            bytes.copy(piece.bytes.span.bytes, to: header.headerLength + piece.start)
         }
         remove(index)
     }

@@ -13,13 +13,22 @@ enum SendResult: Equatable {
     case unreachable
 }
 
-/// The link side of a stack: card, addresses, ARP, the way out.
+/// Where a packet goes next, once its neighbour was looked up.
+enum Hop {
+    case hardware(UInt64)
+    case loopback
+    /// A request is under way.
+    case waits(IPAddress)
+    case unreachable
+}
+
+/// The link side of a stack: card, addresses, neighbours, the way out.
 public struct NetworkInterface<Device: NetworkDevice & ~Copyable>: ~Copyable {
     /// The card. Whoever polls it for received frames reaches it here.
     public var device: Device
     /// Counts of this interface and of the stack above it.
     public internal(set) var statistics = NetworkStatistics()
-    /// The address in use; nil before DHCP has one.
+    /// The address of IPv4 in use; nil before DHCP has one.
     public internal(set) var configuration: IPv4Configuration?
 
     /// The directed broadcast address: no host's, so no source. Zero: there is none.
@@ -30,21 +39,28 @@ public struct NetworkInterface<Device: NetworkDevice & ~Copyable>: ~Copyable {
     let linkMTU: Int
     let offloadsChecksum: Bool
     let longestSegmentedPacket: Int
+    let longestSegmentedPacketIPv6: Int
 
     var arp = ARPCache()
+    /// IPv6's addresses and routers, and its neighbours.
+    var ipv6: IPv6Host
+    var neighbours: NeighbourCache
     var pathMTU = PathMTUCache()
+    /// When anything but TCP is due, or earlier: kept by the stack, so that a packet costs one
+    /// comparison. What changes a deadline on the way out lowers it.
+    var otherDeadline = Instant.never
     /// The time of the call that the stack is in: output has no other way to know.
     var now = Instant(nanoseconds: 0)
 
     /// The last destination that was resolved, so that a stream of packets looks nothing up.
-    private var lastDestination = IPv4Address.any
-    private var lastNextHop = IPv4Address.any
+    private var lastDestination = IPAddress.unspecified
+    private var lastNextHop = IPAddress.unspecified
     private var lastHardware: UInt64 = 0
     private var lastGeneration: UInt32 = 0
     private var lastWasUsed = false
 
     private var identification: UInt16
-    /// Packets that wait for ARP (RFC 1122 §2.3.2.2), and packets to ourselves.
+    /// Packets that wait for a neighbour (RFC 1122 §2.3.2.2, RFC 4861 §7.2.2), and packets to ourselves.
     private var waiting: [WaitingPacket] = []
     private var loopback: [[UInt8]] = []
 
@@ -53,48 +69,57 @@ public struct NetworkInterface<Device: NetworkDevice & ~Copyable>: ~Copyable {
     static var maximumWaitingSmall: Int { 256 }
     static var maximumLoopback: Int { 256 }
 
-    init(device: consuming Device, secret: UInt64) {
+    init(device: consuming Device, stableKey: (UInt64, UInt64), secret: UInt64) {
         hardwareAddress = device.hardwareAddress
+        ipv6 = IPv6Host(hardwareAddress: hardwareAddress, key: stableKey, secret: secret >> 9)
+        neighbours = NeighbourCache(key: secret)
         linkMTU = min(device.maximumTransmissionUnit, 65_535)
         offloadsChecksum = device.offloadsTransmitChecksum
         longestSegmentedPacket = offloadsChecksum ? min(device.longestSegmentedPacket, 65_535) : 0
+        longestSegmentedPacketIPv6 =
+            offloadsChecksum ? min(device.longestSegmentedPacketIPv6, 65_535) : 0
         self.device = device
         identification = UInt16(truncatingIfNeeded: secret)
     }
 
     /// The address that packets to `destination` are sent from.
-    func sourceAddress(for destination: IPv4Address) -> IPv4Address? {
-        destination.isLoopback ? destination : configuration?.address
+    func sourceAddress(for destination: IPAddress) -> IPAddress? {
+        guard let destination = destination.v4 else {
+            guard Features.ipv6, ipv6.isActive else { return nil }
+            return destination == .loopback
+                ? destination : ipv6.source(for: destination, now: now)
+        }
+        return destination.isLoopback
+            ? IPAddress(destination) : configuration.map { IPAddress($0.address) }
     }
 
     /// The longest packet towards `destination`.
-    @inline(__always) func mtu(to destination: IPv4Address) -> Int {
-        pathMTU.isEmpty ? linkMTU : pathMTU.mtu(to: destination, link: linkMTU, now: now)
+    func mtu(to destination: IPAddress) -> Int {
+        let link = destination.isV4 ? linkMTU : min(linkMTU, ipv6.mtu)
+        return pathMTU.isEmpty ? link : pathMTU.mtu(to: destination, link: link, now: now)
     }
 
     // MARK: Next hop
 
-    @inline(__always) func isLastHop(_ destination: IPv4Address) -> Bool {
-        destination == lastDestination && lastGeneration == arp.generation
+    @inline(__always) func isLastHop(_ destination: IPAddress) -> Bool {
+        destination.low == lastDestination.low && lastGeneration == arp.generation
+            && (!Features.ipv6 || destination.high == lastDestination.high)
     }
 
     /// The hardware address that a packet to `destination` goes to; nil if there is none yet or
-    /// none at all, which `hopMiss` then tells apart.
-    @inline(__always) mutating func hardware(for destination: IPv4Address) -> UInt64? {
+    /// none at all, which `findHop` then tells apart.
+    @inline(__always) mutating func hardware(for destination: IPAddress) -> UInt64? {
         guard isLastHop(destination) else { return nil }
         lastWasUsed = true
         return lastHardware
     }
 
-    enum Hop {
-        case hardware(UInt64)
-        case loopback
-        case waits(IPv4Address)
-        case unreachable
-    }
-
     /// The long way: route, neighbour, and a request if the neighbour is unknown.
-    @inline(never) mutating func findHop(to destination: IPv4Address) -> Hop {
+    @inline(never) mutating func findHop(to destination: IPAddress) -> Hop {
+        guard let destination = destination.v4 else {
+            guard Features.ipv6 else { return .unreachable }
+            return findHopIPv6(to: destination)
+        }
         switch Route.find(to: destination, configuration: configuration) {
         case .loopback:
             return .loopback
@@ -104,26 +129,39 @@ public struct NetworkInterface<Device: NetworkDevice & ~Copyable>: ~Copyable {
         case .group(let hardware):
             return .hardware(hardware)
         case .link(let neighbour):
-            switch arp.resolve(neighbour, now: now) {
+            let found = arp.resolve(neighbour, now: now)
+            otherDeadline = min(otherDeadline, arp.nextDeadline)
+            switch found {
             case .known(let hardware):
-                noteLastHopUse()
-                lastDestination = destination
-                lastNextHop = neighbour
-                lastHardware = hardware
-                lastGeneration = arp.generation
+                remember(IPAddress(destination), by: IPAddress(neighbour), hardware)
                 return .hardware(hardware)
             case .request:
                 requestHardware(of: neighbour, from: nil)
-                return .waits(neighbour)
+                return .waits(IPAddress(neighbour))
             case .pending:
-                return .waits(neighbour)
+                return .waits(IPAddress(neighbour))
             }
         }
     }
 
-    /// Tells the ARP cache that the remembered neighbour is in use, before that is forgotten.
+    /// Keeps the answer for the packets that follow.
+    mutating func remember(
+        _ destination: IPAddress, by neighbour: IPAddress, _ hardware: UInt64
+    ) {
+        noteLastHopUse()
+        lastDestination = destination
+        lastNextHop = neighbour
+        lastHardware = hardware
+        lastGeneration = arp.generation
+    }
+
+    /// What was remembered may hold no longer.
+    mutating func forgetLastHop() { lastDestination = .unspecified }
+
+    /// Tells the ARP cache that the remembered neighbour is in use, before that is forgotten. IPv6's
+    /// has itself asked for again when an answer grows old.
     mutating func noteLastHopUse() {
-        if lastWasUsed { arp.markUsed(lastNextHop) }
+        if lastWasUsed, let neighbour = lastNextHop.v4 { arp.markUsed(neighbour) }
         lastWasUsed = false
     }
 
@@ -138,75 +176,87 @@ public struct NetworkInterface<Device: NetworkDevice & ~Copyable>: ~Copyable {
 
     /// Sends an ARP packet. If the card has no room it is lost, as any frame may be.
     mutating func sendARP(_ packet: ARPPacket, to hardware: UInt64) {
-        let source = hardwareAddress
+        var octets = [UInt8](repeating: 0, count: ARPPacket.length)
+        var span = octets.mutableSpan
+        var bytes = span.mutableBytes
+        packet.write(into: &bytes, at: 0)
+        _ = sendFrame(octets, type: Ethernet.typeARP, to: hardware)
+    }
+
+    /// Sends what is there as a whole; false if the card has no room.
+    @inline(never) mutating func sendFrame(
+        _ packet: [UInt8], type: UInt16, to hardware: UInt64
+    ) -> Bool {
+        let own = hardwareAddress
+        let bytes = packet.span.bytes
         let isSent = device.transmit(
-            length: Ethernet.headerLength + ARPPacket.length, checksum: nil
+            length: Ethernet.headerLength + bytes.byteCount, checksum: nil
         ) { frame in
-            Ethernet.writeHeader(to: hardware, from: source, type: Ethernet.typeARP, into: &frame)
-            packet.write(into: &frame, at: Ethernet.headerLength)
+            Ethernet.writeHeader(to: hardware, from: own, type: type, into: &frame)
+            frame.copy(bytes, to: Ethernet.headerLength)
         }
         if isSent { statistics.framesSent &+= 1 }
+        return isSent
     }
 
     // MARK: Packets of UDP and ICMP
 
-    /// Sends one packet of `length` octets of payload, written by `fill`.
+    /// Sends one packet: `head` and then `body`, whose checksum field is zero. No protocol has a header
+    /// of less than eight octets, so the head needs no storage: nothing is allocated.
     ///
-    /// - Parameters:
-    ///   - checksumOffset: where in the payload the checksum field of UDP or TCP stands; its
-    ///     pseudo-header is added here. Nil: `fill` has written what checksum there is.
-    ///   - waits: whether it is kept for a neighbour whose hardware address is not known yet.
-    mutating func sendPacket(
-        protocolNumber: UInt8, from source: IPv4Address, to destination: IPv4Address,
-        length: Int, checksumOffset: Int?, waits: Bool = true, fill: (inout MutableRawSpan) -> Void
+    /// - Parameter waits: whether it is kept for a neighbour whose hardware address is not known yet.
+    @inline(never) mutating func sendPacket(
+        protocolNumber: UInt8, from source: IPAddress, to destination: IPAddress, head: UInt64,
+        _ body: RawSpan, waits: Bool
     ) -> SendResult {
-        guard length + IPv4Header.length <= linkMTU else { return .unreachable }
         identification &+= 1
         let packet = OutgoingPacket(
             protocolNumber: protocolNumber, source: source, destination: destination,
-            length: length, checksumOffset: checksumOffset, identification: identification)
-        if let hardware = hardware(for: destination) {
-            return transmit(packet, to: hardware, fill)
+            length: 8 + body.byteCount, identification: identification,
+            hopLimit: ipv6.hopLimit, head: head)
+        guard packet.totalLength <= linkMTU else { return .unreachable }
+        if let known = self.hardware(for: destination) {
+            return transmit(packet, body, to: known)
         }
         switch findHop(to: destination) {
         case .hardware(let hardware):
-            return transmit(packet, to: hardware, fill)
+            return transmit(packet, body, to: hardware)
         case .unreachable:
             return .unreachable
         case .loopback:
-            guard queueLoopback(packet, fill) else {
+            guard loopback.count < Self.maximumLoopback else {
                 statistics.droppedQueueFull &+= 1
                 return .busy
             }
+            loopback.append(packet.bytes(body))
+            otherDeadline = Instant(nanoseconds: 0)
             return .sent
         case .waits(let neighbour):
-            return waits && queueWaiting(packet, for: neighbour, fill) ? .waiting : .busy
+            return waits && keepWaiting(packet.bytes(body), for: neighbour) ? .waiting : .busy
         }
     }
 
-    /// Queues a packet until its neighbour's hardware address is known; false if too many wait.
-    mutating func queueWaiting(
-        _ packet: OutgoingPacket, for neighbour: IPv4Address,
-        _ fill: (inout MutableRawSpan) -> Void
-    ) -> Bool {
-        let isSmall = packet.length <= TCPHeader.longest
+    /// Keeps a packet for a neighbour; false if too many wait. Of small ones, as a segment without data
+    /// is, more may.
+    mutating func keepWaiting(_ packet: [UInt8], for neighbour: IPAddress) -> Bool {
+        let isSmall = packet.count <= IPv6Header.length + TCPHeader.longest
         guard waiting.count < (isSmall ? Self.maximumWaitingSmall : Self.maximumWaiting) else {
             statistics.droppedQueueFull &+= 1
             return false
         }
-        waiting.append(WaitingPacket(neighbour: neighbour, bytes: packet.bytes(fill)))
+        waiting.append(WaitingPacket(neighbour: neighbour, bytes: packet))
         return true
     }
 
-    private mutating func transmit(
-        _ packet: OutgoingPacket, to hardware: UInt64, _ fill: (inout MutableRawSpan) -> Void
+    @inline(never) private mutating func transmit(
+        _ packet: OutgoingPacket, _ body: RawSpan, to hardware: UInt64
     ) -> SendResult {
         let own = hardwareAddress
-        let length = Ethernet.headerLength + IPv4Header.length + packet.length
+        let length = Ethernet.headerLength + packet.totalLength
         let isSent = device.transmit(length: length, checksum: nil) { frame in
-            Ethernet.writeHeader(to: hardware, from: own, type: Ethernet.typeIPv4, into: &frame)
+            Ethernet.writeHeader(to: hardware, from: own, type: packet.type, into: &frame)
             var rest = frame._mutatingExtracting(Ethernet.headerLength..<length)
-            packet.write(into: &rest, fill)
+            packet.write(body, into: &rest)
         }
         guard isSent else { return .busy }
         statistics.framesSent &+= 1
@@ -214,36 +264,29 @@ public struct NetworkInterface<Device: NetworkDevice & ~Copyable>: ~Copyable {
     }
 
     /// Sends the packets that waited for `neighbour`, whose address is now known.
-    mutating func sendWaiting(for neighbour: IPv4Address, hardware: UInt64) {
-        let own = hardwareAddress
+    mutating func sendWaiting(for neighbour: IPAddress, hardware: UInt64) {
+        let type = neighbour.isV4 ? Ethernet.typeIPv4 : Ethernet.typeIPv6
         for index in waiting.indices where waiting[index].neighbour == neighbour {
-            let packet = waiting[index].bytes
-            let length = Ethernet.headerLength + packet.count
-            let bytes = packet.span.bytes
-            let isSent = device.transmit(length: length, checksum: nil) { frame in
-                Ethernet.writeHeader(
-                    to: hardware, from: own, type: Ethernet.typeIPv4, into: &frame)
-                frame.copy(bytes, to: Ethernet.headerLength)
-            }
-            if isSent {
-                statistics.framesSent &+= 1
-            } else {
+            if !sendFrame(waiting[index].bytes, type: type, to: hardware) {
                 statistics.droppedQueueFull &+= 1
             }
         }
         forgetWaiting(for: neighbour)
     }
 
-    @inline(never) private mutating func forgetWaiting(for neighbour: IPv4Address) {
+    /// Forgets what waits for `neighbour`; nil: for any of IPv4's.
+    @inline(never) private mutating func forgetWaiting(for neighbour: IPAddress?) {
         var kept: [WaitingPacket] = []
-        for index in waiting.indices where waiting[index].neighbour != neighbour {
-            kept.append(waiting[index])
+        for index in waiting.indices {
+            let other = waiting[index].neighbour
+            let isMeant = neighbour.map { $0 == other } ?? other.isV4
+            if !isMeant { kept.append(waiting[index]) }
         }
         waiting = kept
     }
 
     /// Drops the packets that waited for a neighbour that does not answer.
-    mutating func dropWaiting(for neighbour: IPv4Address) {
+    mutating func dropWaiting(for neighbour: IPAddress) {
         let before = waiting.count
         forgetWaiting(for: neighbour)
         statistics.droppedUnreachable &+= UInt64(before - waiting.count)
@@ -260,76 +303,17 @@ public struct NetworkInterface<Device: NetworkDevice & ~Copyable>: ~Copyable {
         return packets
     }
 
-    /// Queues a packet to ourselves; false if too many wait already.
-    mutating func queueLoopback(
-        _ packet: OutgoingPacket, _ fill: (inout MutableRawSpan) -> Void
-    ) -> Bool {
-        guard loopback.count < Self.maximumLoopback else { return false }
-        loopback.append(packet.bytes(fill))
-        return true
-    }
-
     /// Takes a new address, or none: nothing learnt under the old one holds any longer.
     mutating func configure(_ configuration: IPv4Configuration?) {
         self.configuration = configuration
         directedBroadcast = configuration?.network.broadcast ?? .any
         arp.removeAll()
-        waiting = []
+        forgetWaiting(for: nil)
     }
 }
 
 /// A packet that waits until its neighbour's hardware address is known.
 struct WaitingPacket {
-    var neighbour: IPv4Address
+    var neighbour: IPAddress
     var bytes: [UInt8]
-}
-
-/// What is known of an outgoing packet before its payload is written.
-struct OutgoingPacket {
-    var protocolNumber: UInt8
-    var source: IPv4Address
-    var destination: IPv4Address
-    var length: Int
-    var checksumOffset: Int?
-    var identification: UInt16
-
-    /// Writes header, payload and checksum to a span of just the right length.
-    ///
-    /// What surrounds `fill` are functions of their own: the compiler makes a copy of this one for
-    /// each closure.
-    @_lifetime(bytes: copy bytes)
-    func write(into bytes: inout MutableRawSpan, _ fill: (inout MutableRawSpan) -> Void) {
-        writeHeader(into: &bytes)
-        var payload = bytes._mutatingExtracting(IPv4Header.length..<IPv4Header.length + length)
-        fill(&payload)
-        if checksumOffset != nil { writeChecksum(into: &payload) }
-    }
-
-    @inline(never) @_lifetime(bytes: copy bytes)
-    private func writeHeader(into bytes: inout MutableRawSpan) {
-        IPv4Header.write(
-            into: &bytes, at: 0, totalLength: IPv4Header.length + length,
-            protocolNumber: protocolNumber, from: source, to: destination,
-            identification: identification, fragment: 0)
-    }
-
-    @inline(never) @_lifetime(payload: copy payload)
-    private func writeChecksum(into payload: inout MutableRawSpan) {
-        guard let checksumOffset else { return }
-        var sum = InternetChecksum()
-        sum.addPseudoHeader(
-            from: source, to: destination, protocol: protocolNumber, length: length)
-        sum.add(payload.bytes)
-        // UDP sends a sum of zero as its other form: zero means "none" (RFC 768).
-        payload.store(sum.checksum == 0 ? 0xFFFF : sum.checksum, at: checksumOffset)
-    }
-
-    /// The packet in storage of its own.
-    func bytes(_ fill: (inout MutableRawSpan) -> Void) -> [UInt8] {
-        var bytes = [UInt8](repeating: 0, count: IPv4Header.length + length)
-        var span = bytes.mutableSpan
-        var raw = span.mutableBytes
-        write(into: &raw, fill)
-        return bytes
-    }
 }

@@ -24,6 +24,10 @@ public struct NetworkConfiguration: Sendable {
     /// ICMP errors sent in a second, and at once.
     public var errorsPerSecond: UInt64 = 100
     public var errorBurst: UInt64 = 50
+    /// Keys the interface identifiers of IPv6 addresses (RFC 7217 §5): to be the same after each start,
+    /// and known to nobody else. Where nothing of the kind is kept it stays zero: addresses are then
+    /// the same each time too, but who guesses the hardware address can tell that it is this one.
+    public var stableKey: (UInt64, UInt64) = (0, 0)
 
     public init() {}
 }
@@ -67,7 +71,8 @@ public struct NetworkStack<Device: NetworkDevice & ~Copyable>: ~Copyable {
         secret: (UInt64, UInt64)
     ) {
         let derived = secret.0 &* 0x9E37_79B9_7F4A_7C15 ^ (secret.1 >> 7 | secret.1 << 57)
-        interface = NetworkInterface(device: device, secret: derived)
+        interface = NetworkInterface(
+            device: device, stableKey: configuration.stableKey, secret: derived)
         tcp = TCP(configuration: configuration.tcp, secret: secret)
         udp = UDP(configuration: configuration.udp, secret: derived ^ 0x5555_5555)
         defence = AddressDefence(secret: derived >> 3)
@@ -98,27 +103,39 @@ public struct NetworkStack<Device: NetworkDevice & ~Copyable>: ~Copyable {
         case .static(let configuration): begin(configuration, now: now)
         case .dhcp: dhcp.start(now: now)
         }
+        updateDeadline()
         poll(now: now)
     }
 
     /// When `poll` has to be called at the latest.
-    public var nextDeadline: Instant {
-        if interface.hasLoopback { return Instant(nanoseconds: 0) }
-        var deadline = min(tcp.nextDeadline, interface.arp.nextDeadline)
-        deadline = min(deadline, reassembly.nextDeadline)
+    @inline(__always)
+    public var nextDeadline: Instant { min(tcp.nextDeadline, interface.otherDeadline) }
+
+    /// Says anew when anything but TCP is due. What is done here and may set a deadline ends with it;
+    /// what is sent lowers it on the way (`NetworkInterface.otherDeadline`).
+    @inline(never) mutating func updateDeadline() {
+        var deadline = min(interface.arp.nextDeadline, reassembly.nextDeadline)
         deadline = min(deadline, defence.nextDeadline)
-        return min(deadline, dhcp.nextDeadline)
+        deadline = min(deadline, dhcp.nextDeadline)
+        if Features.ipv6 { deadline = min(deadline, interface.deadlineIPv6) }
+        interface.otherDeadline = interface.hasLoopback ? Instant(nanoseconds: 0) : deadline
     }
 
     /// Does what is due, and tries again what the card had no room for.
     public mutating func poll(now: Instant) {
         interface.now = now
+        if interface.otherDeadline <= now { pollOthers(now: now) }
+        tcp.poll(now: now, output: &interface)
+    }
+
+    @inline(never) private mutating func pollOthers(now: Instant) {
         if interface.arp.nextDeadline <= now { pollARP(now: now) }
+        if Features.ipv6, interface.deadlineIPv6 <= now { pollIPv6(now: now) }
         reassembly.expire(now: now)
         if dhcp.nextDeadline <= now { pollDHCP(now: now) }
         if defence.nextDeadline <= now { pollDefence(now: now) }
         if interface.hasLoopback { receiveLoopback(now: now) }
-        tcp.poll(now: now, output: &interface)
+        updateDeadline()
     }
 
     /// The next thing to tell the sleepers; nil: nothing more. Drain it after each batch.
@@ -145,7 +162,7 @@ public struct NetworkStack<Device: NetworkDevice & ~Copyable>: ~Copyable {
             case .request(let address, let hardware):
                 interface.requestHardware(of: address, from: hardware)
             case .failed(let address):
-                interface.dropWaiting(for: address)
+                interface.dropWaiting(for: IPAddress(address))
             }
         }
     }

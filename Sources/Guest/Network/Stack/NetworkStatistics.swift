@@ -13,6 +13,10 @@ public struct NetworkStatistics: Equatable, Sendable {
     public var droppedARP: UInt64 = 0
     /// IPv4 headers with a wrong length, checksum, option or source address.
     public var droppedIPv4Headers: UInt64 = 0
+    /// IPv6 headers and extension headers with a wrong length, option or address.
+    public var droppedIPv6Headers: UInt64 = 0
+    /// Messages of neighbour discovery that make no sense, or come from beyond the link; redirects.
+    public var droppedNeighbours: UInt64 = 0
     /// Fragments that were malformed, overlapped or broke a bound.
     public var droppedFragments: UInt64 = 0
     /// TCP, UDP or ICMP with a wrong length or checksum.

@@ -56,6 +56,18 @@ extension NetworkStack where Device: ~Copyable {
     @inline(never) private mutating func receiveAny(
         _ frame: RawSpan, checksumVerified: Bool, now: Instant
     ) {
+        if Features.ipv6,
+            receiveSegmentIPv6(frame, checksumVerified: checksumVerified, now: now)
+        {
+            return
+        }
+        receiveUnusual(frame, checksumVerified: checksumVerified, now: now)
+        updateDeadline()
+    }
+
+    @inline(never) private mutating func receiveUnusual(
+        _ frame: RawSpan, checksumVerified: Bool, now: Instant
+    ) {
         guard frame.byteCount >= Ethernet.headerLength else {
             interface.statistics.droppedFrames &+= 1
             return
@@ -73,6 +85,11 @@ extension NetworkStack where Device: ~Copyable {
                 payload, isGroup: isGroup, checksumVerified: checksumVerified, now: now)
         } else if type == Ethernet.typeARP {
             receiveARP(payload, now: now)
+        } else if Features.ipv6, type == Ethernet.typeIPv6, interface.ipv6.isActive {
+            let isOurs = frame.number48(at: 6) == interface.hardwareAddress
+            receiveIPv6(
+                payload, isGroup: isGroup, isOurs: isOurs, checksumVerified: checksumVerified,
+                now: now)
         } else {
             interface.statistics.droppedFrames &+= 1
         }
@@ -105,7 +122,9 @@ extension NetworkStack where Device: ~Copyable {
             let wasAwaited = interface.arp.learn(
                 sender, hardware: packet.senderHardware,
                 create: isForUs && packet.operation == .request, now: now)
-            if wasAwaited { resolved(sender, hardware: packet.senderHardware, now: now) }
+            if wasAwaited {
+                resolved(IPAddress(sender), hardware: packet.senderHardware, now: now)
+            }
         }
         if isForUs, packet.operation == .request {
             let reply = ARPPacket(
@@ -116,7 +135,7 @@ extension NetworkStack where Device: ~Copyable {
     }
 
     /// Sends what waited for a neighbour. TCP's own timers bring its segments again.
-    private mutating func resolved(_ neighbour: IPv4Address, hardware: UInt64, now: Instant) {
+    mutating func resolved(_ neighbour: IPAddress, hardware: UInt64, now: Instant) {
         interface.sendWaiting(for: neighbour, hardware: hardware)
         tcp.poll(now: now, output: &interface)
     }
@@ -140,7 +159,9 @@ extension NetworkStack where Device: ~Copyable {
                 packet, header, isGroup: isGroup, checksumVerified: checksumVerified, now: now)
             return
         }
-        deliver(packet, header, isUnicast: true, checksumVerified: checksumVerified, now: now)
+        deliver(
+            packet.extracting(first: header.totalLength),
+            ReceivedPacket(header, isUnicast: true, checksumVerified: checksumVerified), now: now)
     }
 
     /// Packets to groups, fragments, and what comes before there is an address.
@@ -174,11 +195,20 @@ extension NetworkStack where Device: ~Copyable {
         }
         guard header.isFragment else {
             deliver(
-                packet, header, isUnicast: isUnicast, checksumVerified: checksumVerified, now: now)
+                packet.extracting(first: header.totalLength),
+                ReceivedPacket(
+                    header, isUnicast: isUnicast, checksumVerified: checksumVerified), now: now)
             return
         }
         let payload = packet.extracting(header.headerLength..<header.totalLength)
-        switch reassembly.receive(header, payload: payload, now: now) {
+        reassemble(Fragment(header), payload, isUnicast: isUnicast, now: now)
+    }
+
+    /// Takes a fragment of either version, and delivers what it completes.
+    @inline(never) mutating func reassemble(
+        _ fragment: Fragment, _ payload: RawSpan, isUnicast: Bool, now: Instant
+    ) {
+        switch reassembly.receive(fragment, payload: payload, now: now) {
         case .stored:
             break
         case .dropped:
@@ -186,64 +216,69 @@ extension NetworkStack where Device: ~Copyable {
         case .completed:
             interface.statistics.datagramsReassembled &+= 1
             let whole = reassembly.takeCompleted()
-            let bytes = whole.span.bytes
-            guard let header = IPv4Header(bytes) else { return }
-            deliver(bytes, header, isUnicast: isUnicast, checksumVerified: false, now: now)
+            deliverWhole(whole.span.bytes, isUnicast: isUnicast, checksumVerified: false, now: now)
         }
     }
 
-    /// Hands the payload of a whole packet to its protocol.
-    @inline(never) private mutating func deliver(
-        _ packet: RawSpan, _ header: IPv4Header, isUnicast: Bool, checksumVerified: Bool,
-        now: Instant
+    /// Delivers a packet without options and extensions that this stack has put together.
+    private mutating func deliverWhole(
+        _ bytes: RawSpan, isUnicast: Bool, checksumVerified: Bool, now: Instant
     ) {
-        let payload = packet.extracting(header.headerLength..<header.totalLength)
-        if header.protocolNumber == IPProtocol.tcp {
+        if let header = IPv4Header(bytes) {
+            deliver(
+                bytes,
+                ReceivedPacket(header, isUnicast: isUnicast, checksumVerified: checksumVerified),
+                now: now)
+        } else if Features.ipv6, let header = IPv6Header(bytes, isLoopback: true) {
+            var packet = ReceivedPacket(
+                header, protocolNumber: header.nextHeader, headerLength: IPv6Header.length,
+                isUnicast: isUnicast, checksumVerified: checksumVerified)
+            packet.hopLimit = 0
+            deliver(bytes, packet, now: now)
+        }
+    }
+
+    /// Hands the payload of a whole packet, without padding, to its protocol.
+    @inline(never) mutating func deliver(
+        _ whole: RawSpan, _ packet: ReceivedPacket, now: Instant
+    ) {
+        let payload = whole.extracting(packet.headerLength..<whole.byteCount)
+        if packet.protocolNumber == IPProtocol.tcp {
             // TCP to a group is silently dropped (RFC 9293 §3.10.7, MUST-57).
-            guard isUnicast,
-                checksumVerified || Self.checksumHolds(payload, header, IPProtocol.tcp)
-            else {
+            guard packet.isUnicast, packet.checksumHolds(payload) else {
                 interface.statistics.droppedChecksums &+= 1
                 return
             }
             tcp.receive(
-                payload, from: IPAddress(header.source), to: IPAddress(header.destination),
-                isMarked: header.isMarked, now: now, output: &interface)
+                payload, from: packet.source, to: packet.destination, isMarked: packet.isMarked,
+                now: now, output: &interface)
         } else {
-            deliverOther(
-                packet, payload, header, isUnicast: isUnicast,
-                checksumVerified: checksumVerified, now: now)
+            deliverOther(whole, payload, packet, now: now)
         }
     }
 
     @inline(never) private mutating func deliverOther(
-        _ packet: RawSpan, _ payload: RawSpan, _ header: IPv4Header, isUnicast: Bool,
-        checksumVerified: Bool, now: Instant
+        _ whole: RawSpan, _ payload: RawSpan, _ packet: ReceivedPacket, now: Instant
     ) {
-        if header.protocolNumber == IPProtocol.udp {
-            receiveUDP(
-                packet, payload, header, isUnicast: isUnicast, checksumVerified: checksumVerified,
-                now: now)
-        } else if header.protocolNumber == IPProtocol.icmp {
-            receiveICMP(payload, header, isUnicast: isUnicast, now: now)
+        let isV4 = packet.source.isV4
+        if packet.protocolNumber == IPProtocol.udp {
+            receiveUDP(whole, payload, packet, now: now)
+        } else if packet.protocolNumber == IPProtocol.icmp, isV4 {
+            receiveICMP(payload, packet, now: now)
+        } else if Features.ipv6, packet.protocolNumber == IPProtocol.icmpV6, !isV4 {
+            receiveICMPv6(payload, packet, now: now)
         } else {
             interface.statistics.droppedProtocols &+= 1
-            if isUnicast {
-                sendUnreachable(ICMP.protocolUnreachable, about: packet, header, now: now)
+            guard packet.isUnicast else { return }
+            if isV4 {
+                sendUnreachable(ICMP.protocolUnreachable, 0, about: whole, packet, now: now)
+            } else {
+                // What names the protocol is the first header, if there are no others.
+                sendError(
+                    ICMPv6.parameterProblem, ICMPv6.unknownHeader, word: 6, about: whole, packet,
+                    now: now)
             }
         }
-    }
-
-    /// Verifies the checksum of a TCP or UDP payload.
-    @inline(__always) static func checksumHolds(
-        _ payload: RawSpan, _ header: IPv4Header, _ protocolNumber: UInt8
-    ) -> Bool {
-        var sum = InternetChecksum()
-        sum.addPseudoHeader(
-            from: header.source, to: header.destination, protocol: protocolNumber,
-            length: payload.byteCount)
-        sum.add(payload)
-        return sum.folded == 0xFFFF
     }
 
     // MARK: Loopback
@@ -253,9 +288,7 @@ extension NetworkStack where Device: ~Copyable {
         let packets = interface.takeLoopback()
         for index in packets.indices {
             let packet = packets[index]
-            let bytes = packet.span.bytes
-            guard let header = IPv4Header(bytes) else { continue }
-            deliver(bytes, header, isUnicast: true, checksumVerified: true, now: now)
+            deliverWhole(packet.span.bytes, isUnicast: true, checksumVerified: true, now: now)
         }
     }
 }

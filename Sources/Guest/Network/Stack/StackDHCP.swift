@@ -14,21 +14,18 @@ extension NetworkStack where Device: ~Copyable {
     }
 
     @inline(never) private mutating func send(_ message: DHCPTransmission) {
-        let length = UDP.headerLength + DHCPTransmission.length
-        let hardwareAddress = dhcp.hardwareAddress
-        let hostName = dhcp.hostName
+        var octets = [UInt8](repeating: 0, count: DHCPTransmission.length)
+        var span = octets.mutableSpan
+        var bytes = span.mutableBytes
+        message.write(
+            into: &bytes, hardwareAddress: dhcp.hardwareAddress, hostName: dhcp.hostName)
         // Lost or not: the client's own timers send it again.
         _ = interface.sendPacket(
-            protocolNumber: IPProtocol.udp, from: message.clientAddress, to: message.destination,
-            length: length, checksumOffset: 6
-        ) { datagram in
-            UDP.writeHeader(
-                from: DHCPMessage.clientPort, to: DHCPMessage.serverPort, length: length,
-                into: &datagram)
-            var payload = datagram._mutatingExtracting(UDP.headerLength..<length)
-            message.write(
-                into: &payload, hardwareAddress: hardwareAddress, hostName: hostName)
-        }
+            protocolNumber: IPProtocol.udp, from: IPAddress(message.clientAddress),
+            to: IPAddress(message.destination),
+            head: UDP.header(
+                from: DHCPMessage.clientPort, to: DHCPMessage.serverPort,
+                payload: DHCPTransmission.length), octets.span.bytes, waits: true)
     }
 
     /// Takes a packet to whatever address if it is for the DHCP client: servers send to the
@@ -42,7 +39,8 @@ extension NetworkStack where Device: ~Copyable {
         guard payload.byteCount >= UDP.headerLength,
             payload.number16(at: 2) == DHCPMessage.clientPort
         else { return false }
-        guard let datagram = UDPDatagram(payload, header, checksumVerified: false) else {
+        let packet = ReceivedPacket(header, isUnicast: false, checksumVerified: false)
+        guard let datagram = UDPDatagram(payload, packet) else {
             interface.statistics.droppedChecksums &+= 1
             return true
         }

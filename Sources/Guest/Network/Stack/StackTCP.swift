@@ -24,12 +24,10 @@ extension NetworkStack where Device: ~Copyable {
         to remote: SocketAddress, now: Instant
     ) throws(TCPError) -> TCPConnectionID {
         interface.now = now
-        guard let destination = remote.address.v4,
-            let source = interface.sourceAddress(for: destination),
-            Route.find(to: destination, configuration: interface.configuration) != .unreachable
+        guard let source = interface.sourceAddress(for: remote.address),
+            interface.hasRoute(to: remote.address)
         else { throw .invalidAddress }
-        return try tcp.connect(
-            from: IPAddress(source), to: remote, now: now, output: &interface)
+        return try tcp.connect(from: source, to: remote, now: now, output: &interface)
     }
 
     /// Direct access to a connection, until it is released.

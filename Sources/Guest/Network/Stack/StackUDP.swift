@@ -7,7 +7,7 @@ extension NetworkStack where Device: ~Copyable {
     ///   - address: the local address to receive on and send from; nil: whichever there is.
     ///   - port: 0 picks a free one.
     public mutating func bindUDP(
-        address: IPv4Address? = nil, port: UInt16
+        address: IPAddress? = nil, port: UInt16
     ) throws(UDPError) -> UDPSocketID {
         try udp.bind(address: address, port: port)
     }
@@ -46,19 +46,21 @@ extension NetworkStack where Device: ~Copyable {
     ) throws(UDPError) {
         interface.now = now
         guard let binding = udp.binding(id) else { throw .closed }
-        guard let destination = remote.address.v4, remote.port != 0,
-            let source = binding.address ?? interface.sourceAddress(for: destination)
+        guard remote.port != 0,
+            let source = binding.address ?? interface.sourceAddress(for: remote.address),
+            source.isV4 == remote.address.isV4
         else { throw .unreachable }
         let length = UDP.headerLength + bytes.byteCount
-        guard length + IPv4Header.length <= interface.linkMTU else { throw .tooLong }
-        let result = interface.sendPacket(
-            protocolNumber: IPProtocol.udp, from: source, to: destination, length: length,
-            checksumOffset: 6
-        ) { datagram in
-            UDP.writeHeader(
-                from: binding.port, to: remote.port, length: length, into: &datagram)
-            datagram.copy(bytes, to: UDP.headerLength)
+        // Fragments are not sent, so IPv6's paths count too (RFC 8200 §5); routers of IPv4 make them.
+        let mtu =
+            remote.address.isV4 ? interface.linkMTU : interface.mtu(to: remote.address)
+        guard length + (source.isV4 ? IPv4Header.length : IPv6Header.length) <= mtu else {
+            throw .tooLong
         }
+        let result = interface.sendPacket(
+            protocolNumber: IPProtocol.udp, from: source, to: remote.address,
+            head: UDP.header(from: binding.port, to: remote.port, payload: bytes.byteCount),
+            bytes, waits: true)
         switch result {
         case .sent, .waiting: return
         case .busy: throw .busy
@@ -67,26 +69,27 @@ extension NetworkStack where Device: ~Copyable {
     }
 
     mutating func receiveUDP(
-        _ packet: RawSpan, _ payload: RawSpan, _ header: IPv4Header, isUnicast: Bool,
-        checksumVerified: Bool, now: Instant
+        _ whole: RawSpan, _ payload: RawSpan, _ packet: ReceivedPacket, now: Instant
     ) {
-        guard let datagram = UDPDatagram(payload, header, checksumVerified: checksumVerified)
-        else {
+        guard let datagram = UDPDatagram(payload, packet) else {
             interface.statistics.droppedChecksums &+= 1
             return
         }
-        if dhcp.isActive, datagram.destinationPort == DHCPMessage.clientPort {
-            receiveDHCP(payload.extracting(UDP.headerLength..<datagram.length), now: now)
+        let content = payload.extracting(UDP.headerLength..<datagram.length)
+        if dhcp.isActive, datagram.destinationPort == DHCPMessage.clientPort,
+            packet.source.isV4
+        {
+            receiveDHCP(content, now: now)
             return
         }
-        let remote = SocketAddress(IPAddress(header.source), port: datagram.sourcePort)
+        let remote = SocketAddress(packet.source, port: datagram.sourcePort)
         let isTaken = udp.deliver(
-            payload.extracting(UDP.headerLength..<datagram.length), to: datagram.destinationPort,
-            at: header.destination, from: remote)
+            content, to: datagram.destinationPort, at: packet.destination, from: remote)
         guard !isTaken else { return }
         interface.statistics.droppedClosedPorts &+= 1
-        if isUnicast {
-            sendUnreachable(ICMP.portUnreachable, about: packet, header, now: now)
+        if packet.isUnicast {
+            sendUnreachable(
+                ICMP.portUnreachable, ICMPv6.portUnreachable, about: whole, packet, now: now)
         }
     }
 }
@@ -98,7 +101,7 @@ struct UDPDatagram {
     /// Octets of header and payload; more may follow in the packet.
     var length: Int
 
-    init?(_ payload: RawSpan, _ header: IPv4Header, checksumVerified: Bool) {
+    init?(_ payload: RawSpan, _ packet: ReceivedPacket) {
         guard payload.byteCount >= UDP.headerLength else { return nil }
         sourcePort = payload.number16(at: 0)
         destinationPort = payload.number16(at: 2)
@@ -106,24 +109,19 @@ struct UDPDatagram {
         guard length >= UDP.headerLength, length <= payload.byteCount, destinationPort != 0 else {
             return nil
         }
-        guard !checksumVerified, payload.number16(at: 6) != 0 else { return }
-        var sum = InternetChecksum()
-        sum.addPseudoHeader(
-            from: header.source, to: header.destination, protocol: IPProtocol.udp, length: length)
-        sum.add(payload.extracting(0..<length))
-        guard sum.folded == 0xFFFF else { return nil }
+        // None at all is allowed to IPv4 alone (RFC 8200 §8.1).
+        if payload.number16(at: 6) == 0 {
+            guard packet.source.isV4 else { return nil }
+            return
+        }
+        guard packet.checksumHolds(payload.extracting(0..<length)) else { return nil }
     }
 }
 
 extension UDP {
-    /// Writes a header with checksum zero at the start of `bytes`.
-    @_lifetime(bytes: copy bytes)
-    static func writeHeader(
-        from source: UInt16, to destination: UInt16, length: Int, into bytes: inout MutableRawSpan
-    ) {
-        bytes.store(source, at: 0)
-        bytes.store(destination, at: 2)
-        bytes.store(UInt16(truncatingIfNeeded: length), at: 4)
-        bytes.store(UInt16(0), at: 6)
+    /// A header with checksum zero, for `payload` octets of data.
+    static func header(from source: UInt16, to destination: UInt16, payload: Int) -> UInt64 {
+        UInt64(source) << 48 | UInt64(destination) << 32
+            | UInt64(UInt16(truncatingIfNeeded: headerLength + payload)) << 16
     }
 }

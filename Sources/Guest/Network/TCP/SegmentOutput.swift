@@ -24,6 +24,12 @@ public protocol SegmentOutput: ~Copyable {
         fill: (inout MutableRawSpan) -> Void
     ) -> SegmentResult
 
+    /// The same for what that one finds to be `indirect`, and is so only because it goes over IPv6.
+    mutating func sendSegmentIPv6(
+        from: IPAddress, to: IPAddress, length: Int, segmentSize: Int, marks: Bool,
+        fill: (inout MutableRawSpan) -> Void
+    ) -> SegmentResult
+
     /// Octets of TCP header and payload that are taken at once to be cut into segments below TCP; 0
     /// if none are now.
     func longestBurst(to: IPAddress) -> Int
@@ -47,6 +53,11 @@ extension SegmentOutput where Self: ~Copyable {
             $0.copy(segment, to: 0)
         } == .sent
     }
+
+    public mutating func sendSegmentIPv6(
+        from: IPAddress, to: IPAddress, length: Int, segmentSize: Int, marks: Bool,
+        fill: (inout MutableRawSpan) -> Void
+    ) -> SegmentResult { .indirect }
 
     public func longestBurst(to: IPAddress) -> Int { 0 }
 }

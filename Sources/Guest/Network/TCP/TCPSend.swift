@@ -150,7 +150,8 @@ extension TCPControlBlock {
         if result != .sent {
             guard
                 result == .indirect,
-                emitIndirectly(header, offset, length, stamp, sackRanges, output: &output)
+                emitIndirectly(
+                    header, offset, length, stamp, sackRanges, marks: marks, output: &output)
             else {
                 retrySoon(&context, now: now)
                 return false
@@ -165,12 +166,21 @@ extension TCPControlBlock {
         return true
     }
 
-    /// As `emit`, by way of a copy: to ourselves, or while the neighbour is looked for.
+    /// As `emit`, over IPv6, or by way of a copy: to ourselves, or while the neighbour is looked for.
     @inline(never)
     private mutating func emitIndirectly(
         _ header: TCPHeader, _ offset: Int, _ length: Int, _ stamp: UInt32, _ sackRanges: Int,
-        output: inout some SegmentOutput & ~Copyable
+        marks: Bool, output: inout some SegmentOutput & ~Copyable
     ) -> Bool {
+        let result = output.sendSegmentIPv6(
+            from: tuple.local, to: tuple.remote, length: header.length &+ length,
+            segmentSize: length > mss ? mss : 0, marks: marks
+        ) { segment in
+            header.write(into: &segment)
+            writeOptions(stamp, sackRanges, into: &segment)
+            sendRing.copy(from: offset, count: length, into: &segment, at: header.length)
+        }
+        if result != .indirect { return result == .sent }
         var bytes = [UInt8](repeating: 0, count: header.length &+ length)
         var octets = bytes.mutableSpan
         var segment = octets.mutableBytes

@@ -9,7 +9,7 @@ struct UDP: ~Copyable {
     private struct Socket {
         var generation: UInt32
         var port: UInt16
-        var address: IPv4Address?
+        var address: IPAddress?
         var isOpen = true
         var eventIsQueued = false
         /// A port or host that this socket sent to was reported unreachable (RFC 1122 §4.1.3.3).
@@ -31,10 +31,10 @@ struct UDP: ~Copyable {
 
     private struct Service {
         var deliver:
-            (inout UDP, RawSpan, _ port: UInt16, _ local: IPv4Address, _ remote: SocketAddress)
+            (inout UDP, RawSpan, _ port: UInt16, _ local: IPAddress, _ remote: SocketAddress)
                 -> Bool
         var deliverError:
-            (inout UDP, _ port: UInt16, _ local: IPv4Address, _ remote: SocketAddress) -> Void
+            (inout UDP, _ port: UInt16, _ local: IPAddress, _ remote: SocketAddress) -> Void
         var nextEvent: (inout UDP) -> UDPEvent?
     }
 
@@ -51,7 +51,7 @@ struct UDP: ~Copyable {
     }
 
     /// Opens a socket on `port`; 0 picks a free one.
-    mutating func bind(address: IPv4Address?, port: UInt16) throws(UDPError) -> UDPSocketID {
+    mutating func bind(address: IPAddress?, port: UInt16) throws(UDPError) -> UDPSocketID {
         service = Service(
             deliver: { $0.deliverToSocket($1, to: $2, at: $3, from: $4) },
             deliverError: { $0.deliverErrorToSocket(port: $1, at: $2, remote: $3) },
@@ -90,7 +90,7 @@ struct UDP: ~Copyable {
     }
 
     /// The port and address that a socket is bound to; nil if it is closed.
-    func binding(_ id: UDPSocketID) -> (port: UInt16, address: IPv4Address?)? {
+    func binding(_ id: UDPSocketID) -> (port: UInt16, address: IPAddress?)? {
         guard let index = index(of: id) else { return nil }
         return (sockets[index].port, sockets[index].address)
     }
@@ -139,16 +139,16 @@ struct UDP: ~Copyable {
     ///
     /// - Returns: false if no socket listens there: the sender is to be told (RFC 1122 §4.1.3.1).
     mutating func deliver(
-        _ payload: RawSpan, to port: UInt16, at local: IPv4Address, from remote: SocketAddress
+        _ payload: RawSpan, to port: UInt16, at local: IPAddress, from remote: SocketAddress
     ) -> Bool {
         service?.deliver(&self, payload, port, local, remote) ?? false
     }
 
     private mutating func deliverToSocket(
-        _ payload: RawSpan, to port: UInt16, at local: IPv4Address, from remote: SocketAddress
+        _ payload: RawSpan, to port: UInt16, at local: IPAddress, from remote: SocketAddress
     ) -> Bool {
         guard let index = socket(port: port, address: local) else { return false }
-        let endpoints = UDPEndpoints(remote: remote, local: IPAddress(local))
+        let endpoints = UDPEndpoints(remote: remote, local: local)
         if sockets[index].queue.append(payload, endpoints: endpoints) {
             announce(index)
         } else {
@@ -158,12 +158,12 @@ struct UDP: ~Copyable {
     }
 
     /// Takes a report that a datagram of ours could not be delivered.
-    mutating func deliverError(port: UInt16, at local: IPv4Address, remote: SocketAddress) {
+    mutating func deliverError(port: UInt16, at local: IPAddress, remote: SocketAddress) {
         service?.deliverError(&self, port, local, remote)
     }
 
     private mutating func deliverErrorToSocket(
-        port: UInt16, at local: IPv4Address, remote: SocketAddress
+        port: UInt16, at local: IPAddress, remote: SocketAddress
     ) {
         guard let index = socket(port: port, address: local) else { return }
         sockets[index].unreachable = remote
@@ -191,7 +191,7 @@ struct UDP: ~Copyable {
     }
 
     /// The socket for a datagram: one bound to exactly this address before one bound to all.
-    private func socket(port: UInt16, address: IPv4Address) -> Int? {
+    private func socket(port: UInt16, address: IPAddress) -> Int? {
         var found: Int?
         for index in sockets.indices where sockets[index].port == port && sockets[index].isOpen {
             guard let bound = sockets[index].address else {
@@ -203,7 +203,7 @@ struct UDP: ~Copyable {
         return found
     }
 
-    private func isTaken(_ port: UInt16, _ address: IPv4Address?) -> Bool {
+    private func isTaken(_ port: UInt16, _ address: IPAddress?) -> Bool {
         for index in sockets.indices
         where sockets[index].port == port && sockets[index].isOpen
             && sockets[index].address == address
@@ -213,7 +213,7 @@ struct UDP: ~Copyable {
         return false
     }
 
-    private mutating func ephemeralPort(_ address: IPv4Address?) throws(UDPError) -> UInt16 {
+    private mutating func ephemeralPort(_ address: IPAddress?) throws(UDPError) -> UInt16 {
         // xorshift64: unpredictable enough given a random secret, and never zero.
         random ^= random << 13
         random ^= random >> 7

@@ -23,14 +23,24 @@ struct InternetChecksum {
         sum = Self.endAround(sum, UInt64(value.bigEndian))
     }
 
-    /// Adds the pseudo-header of TCP and UDP (RFC 9293 §3.1, RFC 768).
-    @inline(__always) mutating func addPseudoHeader(
-        from source: IPv4Address, to destination: IPv4Address, protocol number: UInt8, length: Int
+    /// Adds the pseudo-header of TCP, UDP and ICMPv6 (RFC 9293 §3.1, RFC 768, RFC 8200 §8.1).
+    ///
+    /// One rule for both versions: what an address of IPv4 has in front in its mapped form is 0xFFFF,
+    /// which adds nothing to a ones' complement sum that is not zero, and this one never is.
+    @inline(never) mutating func addPseudoHeader(
+        from source: IPAddress, to destination: IPAddress, protocol number: UInt8, length: Int
     ) {
-        add(source.bits)
-        add(destination.bits)
+        if Features.ipv6 {
+            sum = Self.endAround(sum, source.high.bigEndian)
+            sum = Self.endAround(sum, source.low.bigEndian)
+            sum = Self.endAround(sum, destination.high.bigEndian)
+            sum = Self.endAround(sum, destination.low.bigEndian)
+        } else {
+            add(UInt32(truncatingIfNeeded: source.low))
+            add(UInt32(truncatingIfNeeded: destination.low))
+        }
         add(UInt16(number))
-        add(UInt16(truncatingIfNeeded: length))
+        add(UInt32(truncatingIfNeeded: length))
     }
 
     /// The sum folded to 16 bits, not complemented: 0xFFFF over anything with a right checksum.

@@ -28,7 +28,7 @@ import _Concurrency
 
         /// An address that is one already: nothing has to be asked.
         static func literal(_ host: RawSpan) -> IPAddress? {
-            IPv4Address(parsing: host).map { IPAddress($0) }
+            IPAddress(parsing: host)
         }
 
         // MARK: Asking

@@ -17,7 +17,7 @@ import _Concurrency
         private static let port: UInt16 = 53
 
         /// The servers, in the order in which they are to be asked. Waits for an address, with
-        /// which DHCP tells of them; empty if it tells of none.
+        /// which DHCP tells of them, or for a router that does; empty if they tell of none.
         nonisolated(nonsending) static func find(
             _ network: Network, until deadline: UInt64
         ) async throws(NetworkError) -> [SocketAddress] {
@@ -25,19 +25,21 @@ import _Concurrency
             let servers = fromCommandLine()
             if !servers.isEmpty { return servers }
             let end = min(deadline, network.now.nanoseconds &+ patience)
-            while network.stack.configuration == nil, network.now.nanoseconds < end {
+            while network.stack.configuration == nil, network.stack.nameServers.isEmpty,
+                network.now.nanoseconds < end
+            {
                 let moment = min(network.now.nanoseconds &+ interval, end)
                 if await Waits.cancellableWait(until: moment, { _ in }) == .cancelled {
                     throw .cancelled
                 }
             }
-            return fromLease(network)
+            return fromNetwork(network)
         }
 
-        private static func fromLease(_ network: Network) -> [SocketAddress] {
+        private static func fromNetwork(_ network: Network) -> [SocketAddress] {
             var servers: [SocketAddress] = []
-            for address in network.stack.lease?.nameServers ?? [] {
-                servers.append(SocketAddress(IPAddress(address), port: port))
+            for address in network.stack.nameServers {
+                servers.append(SocketAddress(address, port: port))
             }
             return servers
         }

@@ -50,6 +50,7 @@ import SwiftletVirtio
             self.storage = storage
             self.now = now
             super.init()
+            if Features.ipv6 { stack.configureIPv6(.automatic, now: now) }
         }
 
         // MARK: The event loop's side

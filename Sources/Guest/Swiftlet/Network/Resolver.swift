@@ -83,6 +83,12 @@ import _Concurrency
 
     extension Network {
         /// Whether addresses of this version can be reached at all (RFC 6724 §5, rule 1).
-        func isReachable(six: Bool) -> Bool { !six && stack.configuration != nil }
+        func isReachable(six: Bool) -> Bool {
+            if !six { return stack.configuration != nil }
+            for own in stack.addressesIPv6 where !own.address.isLinkLocal && !own.isTentative {
+                return true
+            }
+            return false
+        }
     }
 #endif

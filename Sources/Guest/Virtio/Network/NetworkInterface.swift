@@ -13,8 +13,12 @@ extension VirtioFeatures {
     static let networkAddress = bit(5)
     /// VIRTIO_NET_F_GUEST_TSO4: the driver takes TCP segments over IPv4 longer than a packet.
     static let networkGuestSegmentation = bit(7)
+    /// VIRTIO_NET_F_GUEST_TSO6: the same over IPv6.
+    static let networkGuestSegmentationIPv6 = bit(8)
     /// VIRTIO_NET_F_HOST_TSO4: the device cuts such segments.
     static let networkHostSegmentation = bit(11)
+    /// VIRTIO_NET_F_HOST_TSO6: also those over IPv6.
+    static let networkHostSegmentationIPv6 = bit(12)
     /// VIRTIO_NET_F_MRG_RXBUF: a received frame may fill several buffers.
     static let networkMergeableBuffers = bit(15)
     /// VIRTIO_NET_F_STATUS: the configuration holds the link's state.
@@ -24,9 +28,11 @@ extension VirtioFeatures {
     /// in many buffers or not at all (§5.1.6.3.1).
     mutating func dropUnmetNetworkFeatures() {
         if !isSuperset(of: [.networkMergeableBuffers, .networkGuestChecksum]) {
-            subtract(.networkGuestSegmentation)
+            subtract([.networkGuestSegmentation, .networkGuestSegmentationIPv6])
         }
         if !contains(.networkChecksum) { subtract(.networkHostSegmentation) }
+        // The large buffers are there for IPv4.
+        if !contains(.networkHostSegmentation) { subtract(.networkHostSegmentationIPv6) }
     }
 }
 
@@ -49,6 +55,8 @@ enum NetworkConfiguration {
 
     /// VIRTIO_NET_HDR_GSO_TCPV4: a TCP segment over IPv4 that is longer than a packet.
     @usableFromInline static var segmentedTCPv4: UInt8 { 1 }
+    /// VIRTIO_NET_HDR_GSO_TCPV6: the same over IPv6.
+    @usableFromInline static var segmentedTCPv6: UInt8 { 4 }
 
     @usableFromInline static var flags: UInt { 0 }
     @usableFromInline static var segmentationType: UInt { 1 }

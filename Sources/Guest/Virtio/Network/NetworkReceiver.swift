@@ -42,6 +42,7 @@ public struct NetworkReceiver: ~Copyable {
     @usableFromInline let mergesBuffers: Bool
     @usableFromInline let trustsChecksums: Bool
     private let takesSegmented: Bool
+    private let takesSegmentedIPv6: Bool
     /// Where merged frames are put together whose buffers do not follow each other; made when the
     /// first one comes.
     private var scratch: UnsafeMutableRawPointer?
@@ -74,6 +75,7 @@ public struct NetworkReceiver: ~Copyable {
         mergesBuffers = features.contains(.networkMergeableBuffers)
         trustsChecksums = features.contains(.networkGuestChecksum)
         takesSegmented = features.contains(.networkGuestSegmentation)
+        takesSegmentedIPv6 = features.contains(.networkGuestSegmentationIPv6)
         scratch = nil
     }
 
@@ -192,6 +194,7 @@ public struct NetworkReceiver: ~Copyable {
         let segmentation = swiftlet_load8(header &+ NetworkHeader.segmentationType)
         let isGood =
             segmentation == 0 || takesSegmented && segmentation == NetworkHeader.segmentedTCPv4
+            || takesSegmentedIPv6 && segmentation == NetworkHeader.segmentedTCPv6
         guard let frame = join(used, count, checksumVerified: isVerified(flags)) else { return nil }
         guard isGood else {
             drops.malformed &+= 1

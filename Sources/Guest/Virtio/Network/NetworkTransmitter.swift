@@ -18,6 +18,7 @@ public struct NetworkTransmitter: ~Copyable {
     private let frameCount: Int
     /// Buffers for what the device is to cut into segments.
     private var large: LargeBuffers
+    private let cutsIPv6: Bool
     /// A frame found no buffer since the last wait: wake when one comes back.
     @usableFromInline var isStarved = false
 
@@ -58,12 +59,16 @@ public struct NetworkTransmitter: ~Copyable {
         offloadsTransmitChecksum = features.contains(.networkChecksum)
         large = LargeBuffers(
             most: features.contains(.networkHostSegmentation) ? min(largeBuffers, 8) : 0)
+        cutsIPv6 = features.contains(.networkHostSegmentationIPv6)
     }
 
     /// The longest IP packet that the device cuts into segments, in octets; 0 if it does not.
     public var longestSegmentedPacket: Int {
         large.most > 0 ? LargeBuffers.size &- NetworkHeader.size &- 14 : 0
     }
+
+    /// The same for segments over IPv6.
+    public var longestSegmentedPacketIPv6: Int { cutsIPv6 ? longestSegmentedPacket : 0 }
 
     /// The device was reset before.
     deinit {
@@ -79,14 +84,16 @@ public struct NetworkTransmitter: ~Copyable {
     ///     sum.
     ///   - needsChecksum: whether the device is to fill in that field; only if
     ///     `offloadsTransmitChecksum`.
-    ///   - segmentSize: if not 0, the frame is a TCP segment over IPv4 for the device to cut into
-    ///     segments with so many octets of payload; up to `longestSegmentedPacket`.
+    ///   - segmentSize: if not 0, the frame is a TCP segment for the device to cut into segments with
+    ///     so many octets of payload; up to `longestSegmentedPacket`.
     ///   - headerLength: octets of such a frame's headers, a hint (§5.1.6.2): options may be left out.
+    ///   - isIPv6: whether such a segment is one over IPv6.
     ///   - fill: writes every octet of the frame.
     /// - Returns: false if there is no room now: `fill` was not called, nothing was sent.
     @inlinable public mutating func transmit(
         length: Int, checksumStart: UInt16, checksumOffset: UInt16, needsChecksum: Bool,
-        segmentSize: UInt16 = 0, headerLength: UInt16 = 0, fill: (inout MutableRawSpan) -> Void
+        segmentSize: UInt16 = 0, headerLength: UInt16 = 0, isIPv6: Bool = false,
+        fill: (inout MutableRawSpan) -> Void
     ) -> Bool {
         guard length > 0, length <= Self.longestFrame || segmentSize > 0,
             let descriptor = takeBuffer()
@@ -106,8 +113,9 @@ public struct NetworkTransmitter: ~Copyable {
             low = UInt64(checksumStart) << 48 | UInt64(NetworkHeader.needsChecksum)
             high = UInt32(checksumOffset)
             if segmentSize > 0 {
-                low |= UInt64(NetworkHeader.segmentedTCPv4) << 8 | UInt64(headerLength) << 16
-                low |= UInt64(segmentSize) << 32
+                let type =
+                    isIPv6 ? NetworkHeader.segmentedTCPv6 : NetworkHeader.segmentedTCPv4
+                low |= UInt64(type) << 8 | UInt64(headerLength) << 16 | UInt64(segmentSize) << 32
             }
         }
         start.storeBytes(of: low, as: UInt64.self)

@@ -27,9 +27,12 @@ public struct VirtioNetwork: ~Copyable {
         var wanted: VirtioFeatures = [
             .eventIndex, .networkChecksum, .networkGuestChecksum, .networkMTU, .networkAddress,
             .networkMergeableBuffers, .networkStatus, .networkHostSegmentation,
+            .networkHostSegmentationIPv6,
         ]
         // A segment of 64 KiB fills 33 buffers: it must not be half of them all.
-        if parameters.receiveBuffers >= 64 { wanted.formUnion(.networkGuestSegmentation) }
+        if parameters.receiveBuffers >= 64 {
+            wanted.formUnion([.networkGuestSegmentation, .networkGuestSegmentationIPv6])
+        }
         let features = try transport.negotiate(required: [], wanted: wanted)
         do throws(VirtioError) {
             let configuration = try Configuration(transport, features: features)
@@ -65,6 +68,8 @@ public struct VirtioNetwork: ~Copyable {
     public var offloadsTransmitChecksum: Bool { transmitter.offloadsTransmitChecksum }
     /// The longest IP packet that the device cuts into segments, in octets; 0 if it does not.
     public var longestSegmentedPacket: Int { transmitter.longestSegmentedPacket }
+    /// The same for segments over IPv6.
+    public var longestSegmentedPacketIPv6: Int { transmitter.longestSegmentedPacketIPv6 }
 
     /// False if the device says that its link is down (§5.1.4.1). Costs an exit.
     public var isLinkUp: Bool {
@@ -76,12 +81,13 @@ public struct VirtioNetwork: ~Copyable {
     /// Queues one frame; see `NetworkTransmitter`.
     @inlinable public mutating func transmit(
         length: Int, checksumStart: UInt16, checksumOffset: UInt16, needsChecksum: Bool,
-        segmentSize: UInt16 = 0, headerLength: UInt16 = 0, fill: (inout MutableRawSpan) -> Void
+        segmentSize: UInt16 = 0, headerLength: UInt16 = 0, isIPv6: Bool = false,
+        fill: (inout MutableRawSpan) -> Void
     ) -> Bool {
         transmitter.transmit(
             length: length, checksumStart: checksumStart, checksumOffset: checksumOffset,
             needsChecksum: needsChecksum, segmentSize: segmentSize, headerLength: headerLength,
-            fill: fill)
+            isIPv6: isIPv6, fill: fill)
     }
 
     /// Hands at most `budget` received frames to `body`, together with the transmitter to answer with;

@@ -68,7 +68,8 @@ SWIFTLET_INLINE int swiftlet_set_system_call_entry(int processor, uint64_t addre
 int swiftlet_tun_attach(int file, const char *name, int header_size);
 // Whether frames may come whose checksum the receiver is to compute.
 // Whether TCP segments over IPv4 may come that are longer than a packet.
-int swiftlet_tun_set_offload(int file, int checksums, int segments);
+int swiftlet_tun_set_offload(int file, int checksums, int segments,
+                             int segments_ipv6);
 
 // getrandom(2), not declared by the headers that Swift imports.
 SWIFTLET_INLINE long swiftlet_get_random(void *target, size_t count) {

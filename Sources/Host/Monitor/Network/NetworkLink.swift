@@ -29,9 +29,11 @@ enum NetworkLink {
     }
 
     /// Whether frames may arrive whose checksum is still to be computed, and TCP segments longer than
-    /// a packet.
-    func setOffload(checksums: Bool, segments: Bool) {
-        if case .tap(let link) = self { link.setOffload(checksums: checksums, segments: segments) }
+    /// a packet, over each version of IP.
+    func setOffload(checksums: Bool, segments: Bool, segmentsIPv6: Bool) {
+        guard case .tap(let link) = self else { return }
+        _ = swiftlet_tun_set_offload(
+            link.file, checksums ? 1 : 0, segments ? 1 : 0, segmentsIPv6 ? 1 : 0)
     }
 
     /// Sends a header, in a vector of its own, and a frame. What the host does not take is lost, as
@@ -66,10 +68,6 @@ struct TapLink {
         guard swiftlet_tun_attach(file, name, Int32(NetworkDevice.headerSize)) == 0 else {
             throw .system("cannot attach to tap '\(name)'")
         }
-    }
-
-    func setOffload(checksums: Bool, segments: Bool) {
-        _ = swiftlet_tun_set_offload(file, checksums ? 1 : 0, segments ? 1 : 0)
     }
 
     func send(_ vectors: UnsafePointer<iovec>, count: Int) {

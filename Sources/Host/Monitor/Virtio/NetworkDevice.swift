@@ -22,10 +22,14 @@ struct NetworkDevice {
         static let guestChecksum: UInt64 = 1 << 1
         static let address: UInt64 = 1 << 5
         static let guestSegmentation: UInt64 = 1 << 7
+        static let guestSegmentationIPv6: UInt64 = 1 << 8
         static let hostSegmentation: UInt64 = 1 << 11
+        static let hostSegmentationIPv6: UInt64 = 1 << 12
         static let mergeableBuffers: UInt64 = 1 << 15
         /// What a link offers that computes checksums.
-        static let offloads = checksum | guestChecksum | guestSegmentation | hostSegmentation
+        static let offloads =
+            checksum | guestChecksum | guestSegmentation | guestSegmentationIPv6
+            | hostSegmentation | hostSegmentationIPv6
     }
 
     private static let type: UInt32 = 1
@@ -37,6 +41,7 @@ struct NetworkDevice {
     private static let bufferCountOffset = 10
     private static let needsChecksum: UInt8 = 1
     private static let segmentedTCPv4: UInt8 = 1
+    private static let segmentedTCPv6: UInt8 = 4
     private static let ethernetHeaderSize = 14
     /// An IP packet of 64 KiB and its Ethernet header.
     private static let longestFrame = 65536 + 18
@@ -107,7 +112,9 @@ struct NetworkDevice {
         let joins = Feature.guestChecksum | Feature.guestSegmentation | Feature.mergeableBuffers
         link.setOffload(
             checksums: registers.features & Feature.guestChecksum != 0,
-            segments: registers.features & joins == joins)
+            segments: registers.features & joins == joins,
+            segmentsIPv6: registers.features & joins == joins
+                && registers.features & Feature.guestSegmentationIPv6 != 0)
         // Every turn looks for receive buffers anyway.
         registers.queues[Self.receiveQueue].setNotification(false, memory)
     }
@@ -158,9 +165,12 @@ struct NetworkDevice {
         let isWanted =
             flags & Self.needsChecksum != 0 && registers.features & Feature.checksum != 0
         header.storeBytes(of: isWanted ? Self.needsChecksum : 0, as: UInt8.self)
-        let isCut =
-            isWanted && registers.features & Feature.hostSegmentation != 0
-            && header.load(fromByteOffset: 1, as: UInt8.self) == Self.segmentedTCPv4
+        let type = header.load(fromByteOffset: 1, as: UInt8.self)
+        let needed =
+            type == Self.segmentedTCPv4
+            ? Feature.hostSegmentation
+            : type == Self.segmentedTCPv6 ? Feature.hostSegmentationIPv6 : 0
+        let isCut = isWanted && registers.features & needed != 0
         if !isCut {
             // No segmentation: type, header length and segment size.
             header.storeBytes(of: 0, toByteOffset: 1, as: UInt8.self)
