@@ -21,6 +21,10 @@ enum MachineKind: String, CaseIterable, Sendable {
 
     static let available = hasBuiltIn ? allCases : qemu
 
+    /// One kind of each environment: ring 0 under QEMU, ring 3 in the built-in monitor. For what does
+    /// not depend on buses and firmware.
+    static let environments: [MachineKind] = hasBuiltIn ? [.microvm, .builtIn] : [.microvm]
+
     /// What QEMU calls it.
     var machine: MachineType { MachineType(rawValue: rawValue) ?? .microvm }
 

@@ -18,6 +18,10 @@ enum Hostile {
             fixture_poke_registers()
             print("poked")
         case "rules": breakRules()
+        case "pages":
+            withRings { print("\(fixture_refused_pages($0)) changes were made") }
+            fixture_privileged(17)
+        case "lose": withRings { fixture_lose_page($0, Int32(number)) }
         case "scribble":
             withRings { fixture_scribble($0, 3000) }
             print("scribbled")
