@@ -78,6 +78,31 @@ struct HostileGuestTests {
         #expect(end.exit == .exited(0))
     }
 
+    @Test("No page is mapped that is not the guest's own, and no handler outside of its memory")
+    func pages() async throws {
+        let image = try await GuestImages.guest("Fixture")
+        let end = try await Machine.run(
+            image, type: .builtIn, memory: 8 << 20, arguments: ["hostile", "pages"])
+        #expect(end.output.hasPrefix("0 changes were made\n"), "\(end.output)")
+        #expect(end.output.contains("page fault: reading 0xffff800000000000"), "\(end.output)")
+        #expect(end.exit == .exited(139))
+    }
+
+    @Test(
+        "A page that was taken is gone at once",
+        arguments: [
+            "reading 0x0000000080000000, where nothing is mapped",
+            "writing 0x0000000080000000, which its page forbids",
+            "executing 0x0000000080000000, which its page forbids", "illegal instruction",
+        ].enumerated().map { ($0.offset, $0.element) })
+    func lostPage(way: Int, report: String) async throws {
+        let image = try await GuestImages.guest("Fixture")
+        let end = try await Machine.run(
+            image, type: .builtIn, memory: 8 << 20, arguments: ["hostile", "lose", "\(way)"])
+        #expect(end.output.contains("swiftlet: fault: "), "\(end.output)")
+        #expect(end.output.contains(report), "\(end.output)")
+    }
+
     @Test("Registers at odd offsets, in all sizes, harm nobody")
     func registers() async throws {
         let image = try await GuestImages.guest("Fixture")

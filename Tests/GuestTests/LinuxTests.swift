@@ -18,6 +18,18 @@ struct LinuxTests {
         static let comment: Comment = "needs gcc or musl-gcc (`make setup` names them)"
     }
 
+    /// A compiler, and an environment to run in.
+    struct Case: Sendable, CustomTestStringConvertible {
+        var compiler: Compiler
+        var type: MachineKind
+        var testDescription: String { "\(compiler.rawValue), \(type.rawValue)" }
+    }
+
+    /// Every compiler in every environment.
+    static let cases = MachineKind.environments.flatMap { type in
+        Compiler.available.map { Case(compiler: $0, type: type) }
+    }
+
     static let programs = GuestImages.root.appending("Tests/GuestTests/Programs")
 
     /// Compiles a program of Tests/GuestTests/Programs, and hands it to `body`.
@@ -64,9 +76,9 @@ struct LinuxTests {
     @Test(
         "A program prints and ends as natively",
         .enabled(if: !Compiler.available.isEmpty, Compiler.comment),
-        arguments: ["files", "events"], Compiler.available)
-    func programs(name: String, compiler: Compiler) async throws {
-        try await Self.compare(name, by: compiler)
+        arguments: ["files", "events", "memory"], cases)
+    func programs(name: String, run: Case) async throws {
+        try await Self.compare(name, by: run.compiler, type: run.type)
     }
 
     @Test(
@@ -87,31 +99,41 @@ struct LinuxTests {
 
     @Test(
         "Threads and signals", .enabled(if: !Compiler.available.isEmpty, Compiler.comment),
-        arguments: Compiler.available)
-    func threads(compiler: Compiler) async throws {
-        try await Self.compare("threads", by: compiler)
+        arguments: ["threads", "vectors"], cases)
+    func threads(name: String, run: Case) async throws {
+        try await Self.compare(name, by: run.compiler, type: run.type)
     }
 
     @Test(
         "On every kind of machine", .enabled(if: !Compiler.available.isEmpty, Compiler.comment),
-        arguments: MachineKind.qemu)
+        arguments: MachineKind.available)
     func machines(type: MachineKind) async throws {
         try await Self.compare("hello", by: Compiler.available[0], type: type)
     }
 
     @Test(
-        "A position-independent program", .enabled(if: Requirement.has("gcc"), Compiler.comment))
-    func positionIndependent() async throws {
-        try await Self.compare("hello", by: .glibc, options: ["-static-pie"])
-        try await Self.compare("events", by: .glibc, options: ["-static-pie"])
+        "A position-independent program", .enabled(if: Requirement.has("gcc"), Compiler.comment),
+        arguments: MachineKind.environments)
+    func positionIndependent(type: MachineKind) async throws {
+        try await Self.compare("hello", by: .glibc, options: ["-static-pie"], type: type)
+        try await Self.compare("events", by: .glibc, options: ["-static-pie"], type: type)
     }
 
     @Test(
-        "Arguments and environment", .enabled(if: !Compiler.available.isEmpty, Compiler.comment))
-    func arguments() async throws {
+        "Calls that are made by instructions work, too, though they are no longer rewritten",
+        .enabled(if: Requirement.has("gcc"), Compiler.comment),
+        arguments: MachineKind.environments)
+    func instruction(type: MachineKind) async throws {
+        try await Self.compare("instruction", by: .glibc, type: type)
+    }
+
+    @Test(
+        "Arguments and environment", .enabled(if: !Compiler.available.isEmpty, Compiler.comment),
+        arguments: MachineKind.environments)
+    func arguments(type: MachineKind) async throws {
         try await Self.with("hello", by: Compiler.available[0]) { program in
             let end = try await Machine.run(
-                try await Self.image(program), arguments: ["a b", "%c"],
+                try await Self.image(program), type: type, arguments: ["a b", "%c"],
                 environment: [("COLOUR", "blue = 1")])
             let output = end.output.replacing("\r\n", with: "\n")
             #expect(output == "hello, 2 arguments\na b\n%c\nCOLOUR is blue = 1\n")
@@ -121,10 +143,11 @@ struct LinuxTests {
 
     @Test(
         "What is not there is said once, and a fault names its address",
-        .enabled(if: !Compiler.available.isEmpty, Compiler.comment))
-    func unknown() async throws {
+        .enabled(if: !Compiler.available.isEmpty, Compiler.comment),
+        arguments: MachineKind.environments)
+    func unknown(type: MachineKind) async throws {
         try await Self.with("unknown", by: Compiler.available[0]) { program in
-            let end = try await Machine.run(try await Self.image(program))
+            let end = try await Machine.run(try await Self.image(program), type: type)
             let reports = end.output.split(separator: "system call io_uring_setup is not there")
             #expect(reports.count == 2, "\(end.output)")
             #expect(end.output.split(separator: "-1, 38").count == 3, "\(end.output)")
@@ -138,8 +161,9 @@ struct LinuxTests {
 
     @Test(
         "A server on epoll answers curl",
-        .enabled(if: Requirement.has("gcc"), Compiler.comment))
-    func server() async throws {
+        .enabled(if: Requirement.has("gcc"), Compiler.comment),
+        arguments: MachineKind.environments)
+    func server(type: MachineKind) async throws {
         let folder = try FileSystem.makeTemporaryFolder()
         defer { FileSystem.remove(folder) }
         let program = folder.appending("server")
@@ -148,7 +172,7 @@ struct LinuxTests {
             ["-O2", "-D_GNU_SOURCE", "-static", Self.server.string, "-o", program.string])
         #expect(outcome.succeeded, "\(outcome.errorOutput)")
         try await Machine.with(
-            try await Self.image(program), publishing: [80], arguments: ["80"]
+            try await Self.image(program), type: type, publishing: [80], arguments: ["80"]
         ) { machine in
             for _ in 0..<3 {
                 let page = try await machine.curl("/", ["--include"])

@@ -62,6 +62,25 @@ struct ConfinementTests {
         }
     }
 
+    @Test("Rights of memory may be changed, but for that to execute; the one timer may be set")
+    func rights() async {
+        await #expect(processExitsWith: .exitCode(42)) {
+            let flags = MAP_PRIVATE | MAP_ANONYMOUS
+            guard let page = mmap(nil, 4096, PROT_READ | PROT_WRITE, flags, -1, 0),
+                swiftlet_filter_calls(1, -1, -1) == 0
+            else { _exit(3) }
+            swiftlet_kick_after(60_000_000_000)
+            _exit(mprotect(page, 4096, PROT_READ) == 0 ? 42 : 1)
+        }
+        await #expect(processExitsWith: .signal(SIGSYS)) {
+            let flags = MAP_PRIVATE | MAP_ANONYMOUS
+            guard let page = mmap(nil, 4096, PROT_READ | PROT_WRITE, flags, -1, 0),
+                swiftlet_filter_calls(1, -1, -1) == 0
+            else { _exit(3) }
+            _exit(mprotect(page, 4096, PROT_READ | PROT_EXEC) == 0 ? 1 : 2)
+        }
+    }
+
     @Test("Of advice on memory, only what gives it back is taken")
     func advice() async {
         await #expect(processExitsWith: .signal(SIGSYS)) {
@@ -174,7 +193,7 @@ struct ConfinementTests {
         let words = String(cString: swiftlet_allowed_call_names()).split(separator: " ")
         for word in [
             "ppoll", "read(0|link|input)", "sendmsg(link)", "pwritev(disk)", "write(1|2)",
-            "ioctl(KVM_RUN)",
+            "ioctl(KVM_RUN)", "mprotect(!PROT_EXEC)", "setitimer(ITIMER_REAL)",
         ] {
             #expect(words.contains { $0 == word }, "\(word)")
         }

@@ -15,11 +15,9 @@ import _Concurrency
     public enum LinuxProgram {
         /// Runs it. Its end is the machine's, and its exit code, too.
         public static func run() async {
-            guard !BuiltInMonitor.isPresent else {
-                // There the page tables are the monitor's, which maps no memory on demand yet.
-                Console.write(
-                    "swiftlet: Linux programs do not run in the built-in monitor yet: use ")
-                Console.write("--monitor qemu\n")
+            guard ProgramMode.isPossible else {
+                Console.write("swiftlet: Linux programs need a processor with FSGSBASE here: ")
+                Console.write("use --monitor qemu\n")
                 Exit.exit(code: 126)
             }
             guard let table = ProgramTable(ImageContents.program) else {

@@ -60,6 +60,24 @@ import SwiftletBootProtocol
             wait(0)
         }
 
+        /// When the turn ends that the monitor was told of last, in nanoseconds of the machine's clock.
+        nonisolated(unsafe) private static var turnEnd: UInt64 = 0
+
+        /// Has what runs interrupted (`ProgramMode`). A turn that ends sooner will do, as each call
+        /// costs an exit: so there is one for each slice of time, however many threads share it.
+        static func endTurn(after nanoseconds: UInt64, now: UInt64) {
+            guard now >= turnEnd else { return }
+            turnEnd = now &+ nanoseconds
+            _ = swiftlet_monitor_call(MonitorCall.turnPort, nanoseconds)
+        }
+
+        /// Has exceptions lead to the library OS, on a stack that ends there.
+        static func handleFaults(_ stack: UnsafeMutableRawPointer) {
+            swiftlet_monitor_show(
+                MonitorCall.faultsPort, UInt64(swiftlet_address_of_linux_fault()),
+                UInt64(UInt(bitPattern: stack)))
+        }
+
         static func exit(code: UInt8) -> Never {
             _ = swiftlet_monitor_call(MonitorCall.exitPort, UInt64(code))
             while true {}

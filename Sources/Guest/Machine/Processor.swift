@@ -33,6 +33,8 @@ public struct ProcessorFeatures {
     /// EDX of leaf 1: AT_HWCAP of a Linux program.
     public var hardwareCapabilities: UInt64 { UInt64(leaf1.edx) }
     public var hasRandom: Bool { leaf1.ecx & 1 << 30 != 0 }
+    /// XSAVE is enabled, and XGETBV says for which states.
+    var hasEnabledStates: Bool { leaf1.ecx & 1 << 27 != 0 }
     public var hasX2APIC: Bool { leaf1.ecx & 1 << 21 != 0 }
     public var hasDeadlineTimer: Bool { leaf1.ecx & 1 << 24 != 0 }
     public var hasGigabytePages: Bool { extended1.edx & 1 << 26 != 0 }

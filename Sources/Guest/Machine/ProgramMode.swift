@@ -1,4 +1,4 @@
-// Running a Linux program in ring 0: where the processor enters the library OS, and how it is left.
+// Running a Linux program: where the processor enters the library OS, and how it is left.
 
 import CSwiftletMachine
 
@@ -26,10 +26,13 @@ import CSwiftletMachine
 
         /// Turns system calls, the program's exceptions and its interrupts over to the library OS.
         ///
-        /// - Parameter processID: what `getpid` answers.
-        public static func enable(processID: UInt64) {
+        /// - Parameters:
+        ///   - processID: what `getpid` answers.
+        ///   - stack: the end of memory in the direct map for what the built-in monitor interrupts.
+        public static func enable(processID: UInt64, stack: UnsafeMutableRawPointer) {
             swiftlet_linux_process_id = processID
-            guard !BuiltInMonitor.isPresent else { return }
+            findExtendedStates()
+            guard !BuiltInMonitor.isPresent else { return BuiltInMonitor.handleFaults(stack) }
             swiftlet_linux_is_privileged = 1
             // Code 0x08 and data 0x10 for what `syscall` enters; nobody leaves by `sysret`.
             swiftlet_wrmsr(segments, 0x08 << 32)
@@ -47,6 +50,36 @@ import CSwiftletMachine
                 : swiftlet_address_of_linux_interrupt_xapic()
             for vector in 32..<48 where vector != Int(Processor.consoleVector) {
                 Processor.setGate(vector, UInt64(interrupts), .interrupt)
+            }
+        }
+
+        /// Octets of XSAVE's area for the states that programs have besides FXSAVE's (SDM volume 1
+        /// §13.4); 0 if there are none, as in ring 0, where boot enables none.
+        nonisolated(unsafe) public private(set) static var extendedSize = 0
+
+        /// Of what is enabled, AVX's and AVX-512's: all that lies beyond FXSAVE and is per thread.
+        private static func findExtendedStates() {
+            guard Processor.features.hasEnabledStates else { return }
+            let states = UInt32(truncatingIfNeeded: swiftlet_read_enabled_states()) & 0xE4
+            guard states != 0 else { return }
+            swiftlet_linux_extended_states = states
+            extendedSize = Int(swiftlet_cpuid(0xD, 0).ebx)
+        }
+
+        /// Whether the processor offers what programs need here: in ring 3 nobody else can set the
+        /// bases of FS and GS.
+        public static var isPossible: Bool {
+            !BuiltInMonitor.isPresent || Processor.features.hasFSGSBase
+        }
+
+        /// Ends the turn of what runs next after so many nanoseconds.
+        @inline(__always)
+        public static func endTurn(after nanoseconds: UInt64) {
+            let now = Clock.now
+            if BuiltInMonitor.isPresent {
+                BuiltInMonitor.endTurn(after: nanoseconds, now: now)
+            } else {
+                Clock.interrupt(at: now &+ nanoseconds, now: now)
             }
         }
 

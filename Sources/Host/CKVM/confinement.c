@@ -15,6 +15,7 @@
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
+#include <sys/time.h>
 #include <unistd.h>
 
 #include "CSwiftletKVM.h"
@@ -57,7 +58,8 @@
 const char *swiftlet_allowed_call_names(void) {
   return FREE_CALLS(NAME) LINK_CALLS(NAME_ON_LINK) DISK_CALLS(NAME_ON_DISK)
          "read(0|link|input) write(1|2) "
-         "madvise(MADV_DONTNEED) ioctl(KVM_RUN) ioctl(KVM_GET_SREGS) "
+         "madvise(MADV_DONTNEED) mprotect(!PROT_EXEC) setitimer(ITIMER_REAL) ioctl(KVM_RUN) "
+         "ioctl(KVM_GET_SREGS) ioctl(KVM_GET_VCPU_EVENTS) "
          "ioctl(link,TUNSETOFFLOAD) mmap(!PROT_EXEC)";
 }
 
@@ -74,12 +76,13 @@ int swiftlet_filter_calls(int processor, int link, int disk, int input) {
       KILL,
       LOAD(nr),
       // Running the guest, and reading where it faulted.
-      SKIP_UNLESS(__NR_ioctl, 12),
+      SKIP_UNLESS(__NR_ioctl, 14),
       LOAD_ARGUMENT(0),
-      SKIP_UNLESS((uint32_t)processor, 5),
+      SKIP_UNLESS((uint32_t)processor, 7),
       LOAD_ARGUMENT(1),
       ALLOW_IF(KVM_RUN),
       ALLOW_IF(KVM_GET_SREGS),
+      ALLOW_IF(KVM_GET_VCPU_EVENTS),
       // The card's checksum offload, which the driver chooses when it starts.
       SKIP_UNLESS((uint32_t)link, 3),
       LOAD_ARGUMENT(1),
@@ -98,6 +101,17 @@ int swiftlet_filter_calls(int processor, int link, int disk, int input) {
       SKIP_UNLESS(__NR_madvise, 4),
       LOAD_ARGUMENT(2),
       ALLOW_IF(MADV_DONTNEED),
+      KILL,
+      // The ends of threads' turns.
+      SKIP_UNLESS(__NR_setitimer, 4),
+      LOAD_ARGUMENT(0),
+      ALLOW_IF(ITIMER_REAL),
+      KILL,
+      // Pages of a program whose rights are taken.
+      SKIP_UNLESS(__NR_mprotect, 4),
+      LOAD_ARGUMENT(2),
+      BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, PROT_EXEC, 1, 0),
+      ALLOW,
       KILL,
       SKIP_UNLESS(__NR_write, 5),
       LOAD_ARGUMENT(0),

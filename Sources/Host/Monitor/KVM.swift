@@ -120,6 +120,14 @@ struct KVM {
         return call(processor, swiftlet_kvm_get_sregs, &registers) == 0 ? registers.cr2 : 0
     }
 
+    /// Whether the processor is about to take an exception, or an interrupt.
+    func hasPendingException() -> Bool {
+        var events = kvm_vcpu_events()
+        guard call(processor, swiftlet_kvm_get_vcpu_events, &events) == 0 else { return true }
+        return events.exception.injected != 0 || events.exception.pending != 0
+            || events.interrupt.injected != 0 || events.nmi.injected != 0
+    }
+
     /// Registers at the exit that has just come.
     var registers: kvm_regs { swiftlet_run_registers(run) }
 

@@ -44,6 +44,12 @@ struct Machine {
     private var devices: Devices
     private let statistics: StatisticsPage
     private let mainEnd: MainEnd?
+    /// What a guest that runs a program may change of its page tables, and handles itself.
+    private var pages: ProgramPages
+    private var handler: GuestHandler?
+    private var turn: TurnClock
+    /// The library OS's code, where nothing ends a turn.
+    private let libraryCode: Range<UInt64>
     /// Whether the guest has left the machine, and has waited; each is noted once.
     private var hasLeft = false
     private var hasWaited = false
@@ -74,9 +80,12 @@ struct Machine {
         supervisor = try GuestMemory(layout.supervisor)
         self.memory = memory
         SupervisorPages.write(to: supervisor.base)
-        let root = try Self.mapMemory(
+        let tables = try Self.mapMemory(
             segments: image.segments, layout: layout, supervisor: supervisor,
             registerPages: devices.registerPages)
+        pages = ProgramPages(tables, layout: layout, segments: image.segments)
+        libraryCode = image.segments[0].address..<image.segments[0].end
+        turn = try TurnClock(kvm.run)
         moments.pass(.pageTablesWritten)
         statistics.set(moments)
 
@@ -86,7 +95,7 @@ struct Machine {
             try kvm.addMemory(slot: Self.registerSlot, pages, isReadOnly: true)
         }
         let features = try kvm.passFeatures()
-        try kvm.setSpecialRegisters(pageTables: root, features: features)
+        try kvm.setSpecialRegisters(pageTables: tables.root, features: features)
         try kvm.setEntry(image.entry, layout: layout)
     }
 
@@ -113,11 +122,11 @@ struct Machine {
         return address
     }
 
-    /// Builds the page tables; their root.
+    /// Builds the page tables.
     static func mapMemory(
         segments: [ImageSegment], layout: MachineLayout, supervisor: GuestMemory,
         registerPages: [UInt64]
-    ) throws(MonitorError) -> UInt64 {
+    ) throws(MonitorError) -> PageTableBuilder {
         let tablesOffset = SupervisorPages.count * MachineLayout.pageSize
         let start = layout.supervisor.lowerBound
         var tables = PageTableBuilder(
@@ -146,7 +155,7 @@ struct Machine {
                 size: MachineLayout.pageSize, .device)
         }
         guard isComplete else { throw MonitorError("no room for the page tables") }
-        return tables.root
+        return tables
     }
 
     /// Gives up all that running the guest does not take.
@@ -162,6 +171,7 @@ struct Machine {
         while true {
             guard try kvm.enter() else {
                 statistics.count(.interruptions)
+                endTurn()
                 continue
             }
             if !hasLeft {
@@ -219,11 +229,21 @@ struct Machine {
             if devices.wait(registers.rdi, memory) {
                 swiftlet_run_set_result(kvm.run, MonitorCall.stopRequested)
             }
+            if registers.rdi > 0 { turn.pass() }
             if let traffic = devices.network?.traffic { statistics.set(traffic) }
         case MonitorCall.listenPort:
             devices.input.isWanted = true
         case MonitorCall.framesPort:
             devices.frames.show(table: registers.rdi, memory)
+        case MonitorCall.pagesPort:
+            statistics.count(.otherExits)
+            let result = pages.change(at: registers.rdi, count: registers.rsi, memory)
+            swiftlet_run_set_result(kvm.run, result.rawValue)
+        case MonitorCall.faultsPort:
+            handler = GuestHandler(entry: registers.rdi, stackTop: registers.rsi, memory)
+        case MonitorCall.turnPort:
+            statistics.count(.otherExits)
+            turn.start(registers.rdi)
         case MonitorCall.exitPort:
             return UInt8(truncatingIfNeeded: registers.rdi)
         case UInt16(SupervisorPages.faultPort):
@@ -259,9 +279,13 @@ struct Machine {
 
     // MARK: Faults
 
-    /// The exception whose stub was reached; nil if it was the guest that wrote to the port.
-    private func handleFault(_ registers: kvm_regs) -> UInt8? {
-        if SupervisorPages.isSystemCall(at: registers.rip) { return reportSystemCall(registers) }
+    /// The exception whose stub was reached; nil if it was the guest that wrote to the port, or if it
+    /// handles the exception itself.
+    private mutating func handleFault(_ registers: kvm_regs) -> UInt8? {
+        // On some hosts `syscall` leads here in ring 0, which leaves nothing on the stack.
+        if SupervisorPages.isSystemCall(at: registers.rip) {
+            return endOrEnter(Self.systemCall(registers), registers)
+        }
         guard let vector = SupervisorPages.vector(at: registers.rip) else { return nil }
         // What the processor pushed: an error code, RIP, CS, RFLAGS, RSP, SS.
         let offset = registers.rsp &- SupervisorPages.descriptors
@@ -273,39 +297,74 @@ struct Machine {
         func word(_ index: Int) -> UInt64 {
             frame.load(fromByteOffset: (index + (hasErrorCode ? 1 : 0)) * 8, as: UInt64.self)
         }
-        var interrupted = registers
-        interrupted.rip = word(0)
-        interrupted.rflags = word(2)
-        interrupted.rsp = word(3)
+        guard word(1) & 3 == 3 else { return reportDeath("an exception in the monitor's stubs") }
         // Of ring 3 the stub was reached, and is forbidden.
-        if SupervisorPages.isSystemCall(at: interrupted.rip) {
-            return reportSystemCall(interrupted)
+        if SupervisorPages.isSystemCall(at: word(0)) {
+            var caller = registers
+            caller.rsp = word(3)
+            return endOrEnter(Self.systemCall(caller), registers)
         }
-        if vector == 6, let mainEnd, interrupted.rip >= mainEnd.start, interrupted.rip < mainEnd.end
-        {
+        if vector == 6, let mainEnd, word(0) >= mainEnd.start, word(0) < mainEnd.end {
             // The stub's `iretq` goes there, still in ring 3, on a stack as behind a call.
+            swiftlet_run_set_argument(kvm.run, word(0))
+            let stack = word(3) & ~15 &- 8
             frame.storeBytes(of: mainEnd.handler, as: UInt64.self)
-            frame.storeBytes(
-                of: interrupted.rsp & ~15 &- 8, toByteOffset: 24, as: UInt64.self)
-            swiftlet_run_set_argument(kvm.run, interrupted.rip)
+            frame.storeBytes(of: stack, toByteOffset: 24, as: UInt64.self)
             return nil
         }
-        let fault = Fault(
-            vector: vector, errorCode: hasErrorCode ? word(-1) : 0,
-            address: kvm.faultAddress(), registers: interrupted)
-        Console.write(fault.report(memory, layout))
-        return fault.exitCode
+        let event = Interruption(
+            vector: UInt64(vector), errorCode: hasErrorCode ? word(-1) : 0,
+            address: kvm.faultAddress(), rip: word(0), rflags: word(2), rsp: word(3), cs: word(1),
+            ss: word(4))
+        return endOrEnter(event, registers)
     }
 
-    /// What other hosts report of their own: `syscall` is no instruction here. It left the address
-    /// behind it in rcx, and the flags in r11.
-    private func reportSystemCall(_ registers: kvm_regs) -> UInt8 {
-        var interrupted = registers
-        interrupted.rip = registers.rcx &- 2
-        interrupted.rflags = registers.r11
-        let fault = Fault(vector: 6, errorCode: 0, address: 0, registers: interrupted)
-        Console.write(fault.report(memory, layout))
-        return fault.exitCode
+    /// `syscall` is no instruction here. It left the address behind it in rcx, and the flags in r11.
+    private static func systemCall(_ registers: kvm_regs) -> Interruption {
+        Interruption(
+            vector: 6, rip: registers.rcx &- 2, rflags: registers.r11, rsp: registers.rsp)
+    }
+
+    /// Has the guest's handler deal with an exception; without one, it ends the machine.
+    private func endOrEnter(_ event: Interruption, _ registers: kvm_regs) -> UInt8? {
+        let size: UInt64 = 40
+        let offset = SupervisorPages.stackTop - SupervisorPages.descriptors - size
+        guard let handler,
+            let frame = supervisor.pointer(supervisor.range.lowerBound + offset, size)
+        else {
+            var interrupted = registers
+            (interrupted.rip, interrupted.rflags) = (event.rip, event.rflags)
+            interrupted.rsp = event.rsp
+            let fault = Fault(
+                vector: Int(event.vector), errorCode: event.errorCode, address: event.address,
+                registers: interrupted)
+            Console.write(fault.report(memory, layout))
+            return fault.exitCode
+        }
+        handler.tell(event, memory)
+        // The stub's `iretq` leads there, whatever led to the stub.
+        let words = [handler.entry, event.cs, GuestHandler.flags, handler.stack, event.ss]
+        for (index, word) in words.enumerated() {
+            frame.storeBytes(of: word, toByteOffset: index * 8, as: UInt64.self)
+        }
+        swiftlet_run_set_stack(kvm.run, SupervisorPages.stackTop - size)
+        return nil
+    }
+
+    /// Ends the turn of what runs, if its time is over.
+    private mutating func endTurn() {
+        guard turn.hasEnded(), let handler else { return }
+        let registers = kvm.registers
+        // Not in the library OS, nor on the way to a stub.
+        guard !libraryCode.contains(registers.rip),
+            registers.rip < MachineLayout.supervisorBase, !kvm.hasPendingException()
+        else { return turn.postpone() }
+        handler.tell(
+            Interruption(
+                vector: MonitorCall.turnVector, rip: registers.rip, rflags: registers.rflags,
+                rsp: registers.rsp), memory)
+        turn.stop()
+        swiftlet_run_redirect(kvm.run, handler.entry, handler.stack, GuestHandler.flags)
     }
 
     private func reportDeath(_ reason: String) -> UInt8 {

@@ -96,9 +96,11 @@ struct MachineLayout: Equatable {
     }
 
     /// Page tables: for the image and the heap at 4 KiB where 2 MiB does not fit, and what is above
-    /// them; and the descriptors.
+    /// them; for a program, whose pages may lie far apart, one for each 64 KiB of memory, of which the
+    /// host gives what is used; and the descriptors.
     private static func supervisorSize(image: UInt64, ram: UInt64) -> UInt64 {
-        let tables = 32 + image / largePageSize + ram >> 30 + 8
+        let program = 64 + min(ram >> 16, 1 << 16)
+        let tables = 32 + image / largePageSize + ram >> 30 + 8 + program
         return (SupervisorPages.count + tables) * pageSize
     }
 

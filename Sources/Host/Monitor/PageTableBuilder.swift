@@ -1,4 +1,4 @@
-// The guest's page tables (Intel SDM volume 3 §4.5), built once, in memory that they do not map.
+// The guest's page tables (Intel SDM volume 3 §4.5), in memory that they do not map.
 
 /// What a mapping allows.
 struct PagePermission: Equatable {
@@ -26,7 +26,7 @@ struct PageTableBuilder {
     private static let pageSize: UInt64 = 4096
     private static let largePageSize: UInt64 = 1 << 21
     private static let large: UInt64 = 1 << 7
-    private static let addressMask: UInt64 = 0x000F_FFFF_FFFF_F000
+    static let addressMask: UInt64 = 0x000F_FFFF_FFFF_F000
 
     /// The tables, zeroed, and their guest-physical address.
     private let memory: UnsafeMutableRawPointer
@@ -62,6 +62,18 @@ struct PageTableBuilder {
             done += isLarge ? Self.largePageSize : Self.pageSize
         }
         return true
+    }
+
+    /// Puts an entry for the 4 KiB page at `virtual`, 0 for none. A table is never given up again:
+    /// the processor may know of it longer than of its entries.
+    ///
+    /// - Returns: the entry that was there; nil if there is no room for a table.
+    mutating func replace(_ virtual: UInt64, by entry: UInt64) -> UInt64? {
+        if entry == 0, lookUp(virtual) == 0 { return 0 }
+        guard let place = self.entry(for: virtual, level: 0) else { return nil }
+        let old = place.pointee
+        place.pointee = entry
+        return old
     }
 
     /// The entry that maps `virtual`, 0 if none does: what the processor would find.

@@ -32,8 +32,8 @@ enum SupervisorPages {
     /// The I/O permission map behind the task state (SDM volume 1 §19.5.2): a bit a port, 0 for those
     /// of monitor calls, up to the last of them and an octet of ones.
     private static let permissionOffset = 104
-    private static let permissionSize = Int(MonitorCall.framesPort) / 8 + 2
-    private static let ports = MonitorCall.consolePort..<(MonitorCall.framesPort + 4)
+    private static let permissionSize = Int(MonitorCall.turnPort) / 8 + 2
+    private static let ports = MonitorCall.consolePort..<(MonitorCall.turnPort + 4)
 
     /// Selectors, with their privilege level.
     static let supervisorCode: UInt16 = 0x08

@@ -72,7 +72,7 @@ public struct ProgramTable: ~Escapable {
     public let programHeaderCount: Int
     /// What was added to the addresses in the program's file: 0 but for a position-independent one.
     public let loadBias: UInt64
-    /// `syscall` instructions that are still there: in ring 0 they work, in ring 3 they fault.
+    /// `syscall` instructions that are still there: in ring 0 they work, in ring 3 by a fault.
     public let unrewrittenSites: Int
     /// Number of segments.
     public let count: Int

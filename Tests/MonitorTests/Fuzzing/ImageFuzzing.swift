@@ -29,12 +29,9 @@ enum MonitorImageFuzzing: FuzzTarget {
         defer { supervisor.release() }
         let devices = [MachineLayout.deviceAddress(0)]
         guard
-            let root = try? Machine.mapMemory(
+            let tables = try? Machine.mapMemory(
                 segments: segments, layout: layout, supervisor: supervisor, registerPages: devices)
         else { preconditionFailure("no room for the page tables") }
-        let tables = PageTableBuilder(
-            memory: supervisor.base + Int(root - layout.supervisor.lowerBound), base: root,
-            capacity: 1)
         for segment in segments {
             let entry = tables.lookUp(segment.address)
             precondition(entry & 1 << 1 == 0 || entry >> 63 == 1, "writable and executable")

@@ -49,6 +49,13 @@ SWIFTLET_INLINE void swiftlet_monitor_show(uint16_t port, uint64_t start, uint64
   __asm__ volatile("outl %%eax, %0" ::"Nd"(port), "a"(0), "D"(start), "S"(count) : "memory");
 }
 
+// The same, which gives a result.
+SWIFTLET_INLINE uint32_t swiftlet_monitor_change(uint16_t port, uint64_t start, uint64_t count) {
+  uint32_t result = 0;
+  __asm__ volatile("outl %%eax, %1" : "+a"(result) : "Nd"(port), "D"(start), "S"(count) : "memory");
+  return result;
+}
+
 SWIFTLET_INLINE uint64_t swiftlet_rdtsc(void) {
   uint32_t low, high;
   __asm__ volatile("rdtsc" : "=a"(low), "=d"(high));

@@ -26,7 +26,9 @@
 #define LINUX_ERROR 152
 #define LINUX_ADDRESS 160
 #define LINUX_THREAD_ID 168
-#define LINUX_FLOATING_POINT 176
+#define LINUX_EXTENDED 176
+#define LINUX_EXTENDED_IS_SAVED 184
+#define LINUX_FLOATING_POINT 192
 
 // Why swiftlet_linux_resume has returned.
 #define LINUX_LEFT_BY_CALL 1
@@ -44,6 +46,8 @@ struct swiftlet_linux_frame {
   // Of the exception that interrupted the program: vector, error code, CR2.
   uint64_t vector, error_code, address;
   uint64_t thread_id;
+  // What XSAVE keeps besides: the area, and whether the registers are there, not in the processor.
+  uint64_t extended, extended_is_saved;
   uint64_t floating_point[64];
 };
 
@@ -51,16 +55,29 @@ SWIFTLET_SYMBOL(linux_instruction)
 SWIFTLET_SYMBOL(linux_interrupt_x2apic)
 SWIFTLET_SYMBOL(linux_interrupt_xapic)
 SWIFTLET_SYMBOL(linux_exceptions)
+SWIFTLET_SYMBOL(linux_fault)
 SWIFTLET_SYMBOL(linux_program)
 
 // The process's number, for getpid, and whether this machine is in ring 0.
 extern uint64_t swiftlet_linux_process_id SWIFTLET_UNSHARED;
 extern uint8_t swiftlet_linux_is_privileged SWIFTLET_UNSHARED;
+// The states that XSAVE keeps for each thread: what lies beyond FXSAVE's; 0 without any.
+extern uint32_t swiftlet_linux_extended_states SWIFTLET_UNSHARED;
 
 // Runs the thread of this frame until it has to wait, ends, or its time is over; says why.
 uint32_t swiftlet_linux_resume(struct swiftlet_linux_frame *frame);
 
 #if defined(__x86_64__)
+// The states that are enabled (XCR0), where CPUID shows OSXSAVE.
+static inline __attribute__((always_inline)) uint64_t swiftlet_read_enabled_states(void) {
+  uint32_t low, high;
+  __asm__ volatile("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
+  return (uint64_t)high << 32 | low;
+}
+// Keeps the processor's extended states in an area of 64-aligned octets, as XSAVE lays it out.
+static inline __attribute__((always_inline)) void swiftlet_save_extended_states(uint64_t area) {
+  __asm__ volatile("xsave64 (%0)" ::"r"(area), "a"(swiftlet_linux_extended_states), "d"(0) : "memory");
+}
 // The base of segment FS, where a thread's own variables are; by instruction, where CPUID has it.
 static inline __attribute__((always_inline)) void swiftlet_write_fs_base(uint64_t base) {
   __asm__ volatile("wrfsbase %0" ::"r"(base));

@@ -11,6 +11,9 @@
 
     .set NUMBER_GETPID, 39
     .set NUMBER_GETTID, 186
+    // BootProtocol/ProgramCall.swift
+    .set MONITOR_FAULTS_PORT, 0x531c
+    .set MONITOR_TURN_VECTOR, 32
 
 // All but rcx, rsp and r11, from the frame in r11.
 .macro LOAD_PLAIN
@@ -106,8 +109,21 @@ swiftlet_linux_instruction:
     sti
     jmpq *%rcx
 
-// Back to whoever called swiftlet_linux_resume; eax says why.
+// Back to whoever called swiftlet_linux_resume; eax says why. Another thread may be next, so what the
+// library OS never touches is kept too.
 .Lleave:
+    movq swiftlet_linux_current(%rip), %rdi
+    movl %eax, %esi
+    movl swiftlet_linux_extended_states(%rip), %eax
+    testl %eax, %eax
+    je 1f
+    testb $1, LINUX_EXTENDED_IS_SAVED(%rdi)
+    jne 1f
+    xorl %edx, %edx
+    movq LINUX_EXTENDED(%rdi), %rcx
+    xsave64 (%rcx)
+    movb $1, LINUX_EXTENDED_IS_SAVED(%rdi)
+1:  movl %esi, %eax
     movq swiftlet_linux_stack(%rip), %rsp
     addq $8, %rsp
     popq %r15
@@ -132,6 +148,13 @@ swiftlet_linux_resume:
     subq $8, %rsp
     movq %rsp, swiftlet_linux_stack(%rip)
     movq %rdi, swiftlet_linux_current(%rip)
+    movl swiftlet_linux_extended_states(%rip), %eax
+    testl %eax, %eax
+    je .Lresume
+    xorl %edx, %edx
+    movq LINUX_EXTENDED(%rdi), %rcx
+    xrstor64 (%rcx)
+    movb $0, LINUX_EXTENDED_IS_SAVED(%rdi)
 // All registers, as after an interrupt.
 .Lresume:
     movq swiftlet_linux_current(%rip), %r11
@@ -214,6 +237,15 @@ swiftlet_linux_interrupt_xapic:
     popq %rax
     iretq
 
+// The address of the page fault: CR2, which ring 3 cannot read.
+.macro FAULT_ADDRESS register
+    movq swiftlet_linux_fault_address(%rip), %\register
+    testb $1, swiftlet_linux_is_privileged(%rip)
+    je 8f
+    movq %cr2, %\register
+8:
+.endm
+
 // Exceptions, 16 octets each: of the program's, Swift makes a signal, or memory that was only
 // promised; of the library OS's, the same memory, or the report.
 .macro LINUX_EXCEPTION vector, has_error_code
@@ -253,7 +285,7 @@ swiftlet_linux_exceptions:
     movq %rcx, LINUX_RCX(%rax)
     movq %rdx, LINUX_RDX(%rax)
     SAVE_REST
-    movq %cr2, %rcx
+    FAULT_ADDRESS rcx
     movq %rcx, LINUX_ADDRESS(%rax)
     movq swiftlet_linux_stack(%rip), %rsp
     movq %rax, %rdi
@@ -280,7 +312,7 @@ swiftlet_linux_exceptions:
     subq $512, %rsp
     andq $-16, %rsp
     fxsave64 (%rsp)
-    movq %cr2, %rdi
+    FAULT_ADDRESS rdi
     movq 88(%rbp), %rsi                  // the error code
     cld
     callq swiftlet_linux_own_fault
@@ -302,16 +334,48 @@ swiftlet_linux_exceptions:
     iretq
 .Lreport:
     popq %rax
-    jmp swiftlet_exception
+    testb $1, swiftlet_linux_is_privileged(%rip)
+    jne swiftlet_exception
+    // The monitor's to report: once nobody handles it, it happens again.
+    pushq %rax
+    pushq %rdx
+    pushq %rdi
+    xorl %eax, %eax
+    xorl %edi, %edi
+    movl $MONITOR_FAULTS_PORT, %edx
+    outl %eax, %dx
+    popq %rdi
+    popq %rdx
+    popq %rax
+    addq $16, %rsp
+    iretq
+
+// Where the built-in monitor leads what interrupts the program, or the library OS: the address of a
+// page fault lies on the stack, and then what an exception's stub leaves.
+    .globl swiftlet_linux_fault
+    .balign 16
+swiftlet_linux_fault:
+    popq swiftlet_linux_fault_address(%rip)
+    cmpq $MONITOR_TURN_VECTOR, (%rsp)
+    jne .Lexception
+    addq $16, %rsp
+    pushq %rax
+    pushq %rcx
+    pushq %rdx
+    jmp .Linterrupted
 
     .section .bss.swiftlet_linux, "aw", @nobits
     .balign 8
 swiftlet_linux_current: .skip 8
 swiftlet_linux_stack: .skip 8
+swiftlet_linux_fault_address: .skip 8
     .globl swiftlet_linux_process_id
 swiftlet_linux_process_id: .skip 8
     .globl swiftlet_linux_is_privileged
 swiftlet_linux_is_privileged: .skip 1
+    .balign 4
+    .globl swiftlet_linux_extended_states
+swiftlet_linux_extended_states: .skip 4
 
 // What the builder says of the program (BootProtocol/ProgramTable.swift).
     .section .data.swiftlet_linux_program, "aw", @progbits

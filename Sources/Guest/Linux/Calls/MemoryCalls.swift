@@ -35,7 +35,7 @@ import SwiftletMemory
 
         /// Whether the program may have pages there: not where the library OS is.
         private static func isAllowed(_ start: UInt64, _ end: UInt64) -> Bool {
-            start >= Platform.imageEnd + 0x20_0000 && end <= AddressSpace.highest
+            start >= ProgramPages.lowest && end <= AddressSpace.highest
         }
 
         static func map(_ a: Arguments) throws(Errno) -> Int64 {
@@ -43,6 +43,8 @@ import SwiftletMemory
             guard a.b <= AddressSpace.highest else { throw .noMemory }
             let size = AddressSpace.roundUp(a.b)
             let wanted = try protection(a.c)
+            guard ProgramPages.mayExecute || !wanted.contains(.execute) else { throw .access }
+            defer { ProgramPages.flush() }
             var file: NodeFile?
             if a.d & anonymous == 0 {
                 guard let node = try Descriptors.file(a.e).asNode else { throw .noDevice }
@@ -56,10 +58,12 @@ import SwiftletMemory
                 let (start, end) = try range(a.a, size)
                 let isFree = AddressSpace.isFree(start, end)
                 if a.d & fixedNoReplace != 0, !isFree { throw .exists }
-                // Over its own mappings the program may map anything.
-                guard isAllowed(start, end) || AddressSpace.allowsReplacing(start, end) else {
-                    throw .noMemory
-                }
+                // Over its own mappings the program may map anything; but not where the monitor
+                // keeps the image as it is.
+                guard
+                    isAllowed(start, end)
+                        || !BuiltInMonitor.isPresent && AddressSpace.allowsReplacing(start, end)
+                else { throw .noMemory }
                 if !isFree { AddressSpace.remove(start, end) }
                 place = start
             } else {
@@ -77,6 +81,7 @@ import SwiftletMemory
             guard let file else {
                 AddressSpace.add(
                     AddressSpace.Mapping(start: place, end: place + size, protection: wanted))
+                PagesAhead.prepare(place, place + size)
                 return Int64(place)
             }
             // Filled while it may be written.
@@ -96,6 +101,7 @@ import SwiftletMemory
         static func unmap(_ a: Arguments) throws(Errno) -> Int64 {
             let (start, end) = try range(a.a, a.b)
             AddressSpace.remove(start, end)
+            ProgramPages.flush()
             return 0
         }
 
@@ -104,6 +110,7 @@ import SwiftletMemory
             guard a.b > 0 else { return 0 }
             let (start, end) = try range(a.a, a.b)
             try AddressSpace.protect(start, end, try protection(a.c))
+            ProgramPages.flush()
             return 0
         }
 
@@ -112,11 +119,13 @@ import SwiftletMemory
             let (start, end) = try range(a.a, a.b)
             let (dontNeed, free): (UInt64, UInt64) = (4, 8)
             if a.c == dontNeed || a.c == free { AddressSpace.discard(start, end) }
+            ProgramPages.flush()
             return 0
         }
 
         static func remap(_ a: Arguments) throws(Errno) -> Int64 {
             let (start, oldEnd) = try range(a.a, a.b)
+            defer { ProgramPages.flush() }
             guard a.c > 0, a.c <= AddressSpace.highest, a.d & ~mayMove == 0 else { throw .invalid }
             guard let mapping = AddressSpace.find(start), mapping.end >= oldEnd,
                 !mapping.isImage
@@ -153,9 +162,11 @@ import SwiftletMemory
             if new > old {
                 AddressSpace.add(
                     AddressSpace.Mapping(start: old, end: new, protection: [.read, .write]))
+                PagesAhead.prepare(old, new)
             } else if new < old {
                 AddressSpace.remove(new, old)
             }
+            ProgramPages.flush()
             breakEnd = a.a
             return Int64(breakEnd)
         }

@@ -32,6 +32,9 @@ import SwiftletMemory
             var protection: Protection
             /// Part of the image: its frames are never given back.
             var isImage = false
+            /// The monitor's, which lets nobody change what it allows: code and constants of the
+            /// image, where the page tables are not the guest's own.
+            var isFixed = false
         }
 
         static let pageSize: UInt64 = 4096
@@ -127,7 +130,7 @@ import SwiftletMemory
 
         private static func join(_ first: Mapping, _ second: Mapping) -> Bool {
             first.end == second.start && first.protection == second.protection
-                && first.isImage == second.isImage
+                && first.isImage == second.isImage && first.isFixed == second.isFixed
         }
 
         /// Takes the mappings of a range out, splitting those at its ends.
@@ -161,6 +164,7 @@ import SwiftletMemory
 
         /// Gives the frames of a mapping back: its pages are zero when they are next touched.
         static func release(_ mapping: Mapping) {
+            if mapping.isFixed || mapping.isImage && ProgramPages.protectOwn(mapping, []) { return }
             var page = mapping.start
             while let next = ProgramPages.firstMapped(from: page, to: mapping.end) {
                 if let frame = ProgramPages.unmap(virtual: next), !mapping.isImage {
@@ -192,11 +196,17 @@ import SwiftletMemory
             var next = start
             while next < end {
                 guard let mapping = find(next) else { throw .noMemory }
+                guard !mapping.isFixed || mapping.protection == protection,
+                    ProgramPages.mayExecute || mapping.isImage || !protection.contains(.execute)
+                else { throw .access }
                 next = mapping.end
             }
             for var mapping in cut(start, end) {
                 mapping.protection = protection
                 var page = mapping.start
+                // Of these the account has nothing.
+                let isOwn = mapping.isImage && ProgramPages.protectOwn(mapping, protection)
+                if isOwn || mapping.isFixed { page = mapping.end }
                 while let next = ProgramPages.firstMapped(from: page, to: mapping.end) {
                     ProgramPages.protect(virtual: next, access: protection.access)
                     page = next + pageSize
@@ -212,7 +222,7 @@ import SwiftletMemory
                 while let next = ProgramPages.firstMapped(from: page, to: mapping.end) {
                     if let frame = ProgramPages.unmap(virtual: next) {
                         _ = ProgramPages.map(
-                            virtual: next - start + place, frame: frame,
+                            virtual: next - start + place, frames: frame,
                             access: mapping.protection.access)
                     }
                     page = next + pageSize
@@ -233,16 +243,38 @@ import SwiftletMemory
                 !isExecution || mapping.protection.contains(.execute)
             else { return false }
             let page = address & ~(pageSize - 1)
-            guard !ProgramPages.isMapped(page) else { return false }
-            guard let frame = PageFrames.allocate(1) else { outOfMemory() }
-            guard
-                ProgramPages.map(virtual: page, frame: frame, access: mapping.protection.access)
-            else { outOfMemory() }
-            residentPages += 1
+            // Where others change the page tables, the processor may not yet know what it may do.
+            guard !mapping.isImage, !ProgramPages.isMapped(page) else {
+                return BuiltInMonitor.isPresent
+            }
+            if BuiltInMonitor.isPresent {
+                PagesAhead.populate(mapping, around: page)
+            } else {
+                populate(mapping, page, 1)
+            }
+            ProgramPages.flush()
             return true
         }
 
-        private static func outOfMemory() -> Never {
+        /// Gives `count` pages from `page` on their frames, which none has; fewer if memory is short.
+        static func populate(_ mapping: Mapping, _ page: UInt64, _ count: Int) {
+            var count = count
+            while true {
+                if let frames = PageFrames.allocate(count) {
+                    guard
+                        ProgramPages.map(
+                            virtual: page, frames: frames, count: count,
+                            access: mapping.protection.access)
+                    else { outOfMemory() }
+                    residentPages += count
+                    return
+                }
+                guard count > 1 else { outOfMemory() }
+                count /= 2
+            }
+        }
+
+        static func outOfMemory() -> Never {
             Console.write("\nswiftlet: out of memory: the program holds ")
             Console.write(decimal: UInt64(residentPages) * 4)
             Console.write(" KiB, ")

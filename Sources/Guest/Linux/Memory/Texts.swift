@@ -2,6 +2,7 @@
 
 import SwiftletBootProtocol
 import SwiftletMachine
+import SwiftletMemory
 import SwiftletRuntime
 
 #if hasFeature(Embedded)
@@ -54,8 +55,17 @@ import SwiftletRuntime
         return octets
     }
 
-    /// Writes octets to the console.
+    /// Writes octets to the console. The built-in monitor shows no pages of programs, so that there they
+    /// go by way of the heap.
     func writeToConsole(_ octets: RawSpan) {
-        octets.withUnsafeBytes { StandardOutput.write($0) }
+        guard BuiltInMonitor.isPresent else {
+            return octets.withUnsafeBytes { StandardOutput.write($0) }
+        }
+        var start = 0
+        while start < octets.byteCount {
+            let end = min(start + PageFrames.size, octets.byteCount)
+            octets.array(start..<end).withUnsafeBytes { StandardOutput.write($0) }
+            start = end
+        }
     }
 #endif

@@ -11,7 +11,7 @@ import SwiftletMemory
 
         /// Octets of what FXSAVE writes (SDM volume 1 §10.5.1).
         static let floatingPointSize = 512
-        private static let floatingPointOffset = 176
+        private static let floatingPointOffset = 192
         /// The control words that Linux gives a new program.
         private static let controlWord: UInt16 = 0x37F
         private static let mediaControl: UInt32 = 0x1F80
@@ -26,6 +26,9 @@ import SwiftletMemory
             state.storeBytes(of: Self.controlWord, as: UInt16.self)
             state.storeBytes(of: Self.mediaControl, toByteOffset: 24, as: UInt32.self)
             pointer.pointee.rflags = 0x202
+            guard let area = ExtendedStates.make() else { return }
+            pointer.pointee.extended = area
+            pointer.pointee.extended_is_saved = 1
         }
 
         var registers: swiftlet_linux_frame {
@@ -33,9 +36,14 @@ import SwiftletMemory
             @inline(__always) nonmutating _modify { yield &pointer.pointee }
         }
 
+        /// Takes another thread's registers over, but for the extended ones: compilers keep nothing
+        /// there across a call of clone.
         func copy(_ other: ThreadFrame) {
+            let area = pointer.pointee.extended
             UnsafeMutableRawPointer(pointer).copyMemory(
                 from: other.pointer, byteCount: MemoryLayout<swiftlet_linux_frame>.size)
+            pointer.pointee.extended = area
+            pointer.pointee.extended_is_saved = 1
         }
 
         /// What FXSAVE has written.
@@ -65,7 +73,81 @@ import SwiftletMemory
         /// Runs the program with these registers until it leaves.
         func resume() -> ProgramExit { ProgramMode.resume(pointer) }
 
-        func free() { Heap.free(pointer) }
+        func free() {
+            ExtendedStates.free(pointer.pointee.extended)
+            Heap.free(pointer)
+        }
+
+        /// What XSAVE keeps besides `floatingPoint`, its header in front: the last octets of an area;
+        /// empty where there is nothing of the kind.
+        var extendedStates: RawSpan {
+            @_lifetime(borrow self)
+            get {
+                if ProgramMode.extendedSize > 0, pointer.pointee.extended_is_saved == 0 {
+                    swiftlet_save_extended_states(pointer.pointee.extended)
+                    pointer.pointee.extended_is_saved = 1
+                }
+                let bytes = ExtendedStates.bytes(pointer.pointee.extended)
+                return _overrideLifetime(UnsafeRawBufferPointer(bytes).bytes, borrowing: self)
+            }
+        }
+
+        /// Takes extended registers over from the program's memory.
+        func setExtendedStates(_ states: RawSpan) {
+            ExtendedStates.set(pointer.pointee.extended, states)
+            pointer.pointee.extended_is_saved = 1
+        }
+    }
+
+    /// Areas of XSAVE (SDM volume 1 §13.4), one a thread. The first 512 octets are FXSAVE's, which is
+    /// used for those registers; then comes a header of 64, then what is kept here.
+    private enum ExtendedStates {
+        private static let alignment: UInt64 = 64
+
+        /// An area in which all is as at a program's start; nil if there is nothing to be kept.
+        static func make() -> UInt64? {
+            let size = ProgramMode.extendedSize
+            guard size > ThreadFrame.floatingPointSize else { return nil }
+            // The heap aligns to 16; the distance stands in front of the area.
+            guard let memory = Heap.allocate(size + 2 * Int(alignment)) else {
+                Faults.fail("out of memory")
+            }
+            let start = UInt64(UInt(bitPattern: memory))
+            let area = (start + 8 + alignment - 1) & ~(alignment - 1)
+            let place = memory + Int(area - start)
+            (place - 8).storeBytes(of: start, as: UInt64.self)
+            place.initializeMemory(as: UInt8.self, repeating: 0, count: size)
+            // Loaded along with AVX's registers.
+            place.storeBytes(of: 0x1F80, toByteOffset: 24, as: UInt32.self)
+            return area
+        }
+
+        static func free(_ area: UInt64) {
+            guard let place = UnsafeRawPointer(bitPattern: UInt(area)),
+                let memory = UnsafeMutableRawPointer(
+                    bitPattern: UInt((place - 8).load(as: UInt64.self)))
+            else { return }
+            Heap.free(memory)
+        }
+
+        static func bytes(_ area: UInt64) -> UnsafeMutableRawBufferPointer {
+            let skipped = ThreadFrame.floatingPointSize
+            return UnsafeMutableRawBufferPointer(
+                start: UnsafeMutableRawPointer(bitPattern: UInt(area)).map { $0 + skipped },
+                count: max(ProgramMode.extendedSize - skipped, 0))
+        }
+
+        /// Puts states into an area, with a header that can be loaded: XRSTOR faults for others.
+        static func set(_ area: UInt64, _ states: RawSpan) {
+            let bytes = bytes(area)
+            guard bytes.count >= 64, states.byteCount == bytes.count else { return }
+            states.withUnsafeBytes { bytes.copyMemory(from: $0) }
+            let held = bytes.load(as: UInt64.self) & UInt64(swiftlet_linux_extended_states)
+            bytes.storeBytes(of: held, as: UInt64.self)
+            for offset in stride(from: 8, to: 64, by: 8) {
+                bytes.storeBytes(of: 0, toByteOffset: offset, as: UInt64.self)
+            }
+        }
     }
 
     /// A system call of the thread that runs. 0: go straight back to it.
@@ -86,7 +168,11 @@ import SwiftletMemory
         {
             return 0
         }
-        Scheduler.current.unsafelyUnwrapped.exception(
+        let thread = Scheduler.current.unsafelyUnwrapped
+        if vector == 6, BuiltInMonitor.isPresent, thread.stepOverSystemCall() {
+            return thread.systemCall() ? 0 : UInt32(LINUX_LEFT_BY_CALL)
+        }
+        thread.exception(
             vector: vector, errorCode: error, address: address)
         return UInt32(LINUX_LEFT_BY_CALL)
     }

@@ -65,6 +65,20 @@ import SwiftletMachine
             return attempt()
         }
 
+        /// In ring 3 `syscall` is an illegal instruction: a site that could not be rewritten. Leaves
+        /// the registers as the instruction would.
+        ///
+        /// - Returns: false if another one is illegal there.
+        @inline(never)
+        func stepOverSystemCall() -> Bool {
+            let instruction = try? UserMemory.load(frame.registers.rip, as: UInt16.self)
+            guard instruction == 0x050F else { return false }
+            frame.registers.rip &+= 2
+            frame.registers.rcx = frame.registers.rip
+            frame.registers.r11 = frame.registers.rflags
+            return true
+        }
+
         /// Makes the call, again if it has waited.
         func attempt() -> Bool {
             do throws(Errno) {

@@ -10,6 +10,8 @@ import SwiftletMemory
     enum ProgramStart {
         /// What a stack may grow to, in octets.
         static let stackSize: UInt64 = 8 << 20
+        /// Of that on which the library OS handles faults in the built-in monitor.
+        private static let faultStackFrames = 4
 
         /// Keys of the auxiliary vector.
         private enum Auxiliary {
@@ -35,7 +37,12 @@ import SwiftletMemory
         }
 
         static func start(_ table: borrowing ProgramTable) {
-            ProgramMode.enable(processID: UInt64(Calls.ownProcess))
+            guard ProgramPages.enable(allocate: { PageFrames.allocate(1) }),
+                let faultStack = PageFrames.allocate(faultStackFrames, zeroed: false)
+            else { Faults.fail("too little memory for a program: give the machine more (-m)") }
+            ProgramMode.enable(
+                processID: UInt64(Calls.ownProcess),
+                stack: faultStack + faultStackFrames * PageFrames.size)
             mapSegments(table)
             let name = [UInt8]("/") + table.name.array(0..<table.name.byteCount)
             FileTree.build(programName: name)
@@ -62,15 +69,15 @@ import SwiftletMemory
                 let protection = Protection(
                     rawValue: (bits & 4) >> 2 | bits & 2 | (bits & 1) << 2)
                 guard size > 0, segment.address % AddressSpace.pageSize == 0,
-                    BuiltInMonitor.isPresent
-                        || ProgramPages.protectImage(
-                            virtual: segment.address, size: size, access: protection.access)
+                    ProgramPages.protectImage(
+                        virtual: segment.address, size: size, access: protection.access)
                 else { Faults.fail("the program's segments cannot be mapped") }
                 AddressSpace.add(
                     AddressSpace.Mapping(
                         start: segment.address, end: segment.address + size,
                         protection: protection.isEmpty ? [] : protection.union(.read),
-                        isImage: true))
+                        isImage: true,
+                        isFixed: BuiltInMonitor.isPresent && !protection.contains(.write)))
             }
         }
 
@@ -110,6 +117,8 @@ import SwiftletMemory
             AddressSpace.add(
                 AddressSpace.Mapping(
                     start: top - stackSize, end: top, protection: [.read, .write]))
+            PagesAhead.prepare(top - stackSize / 128, top)
+            ProgramPages.flush()
             var place = top
             func push(_ octets: [UInt8]) throws(Errno) -> UInt64 {
                 place -= UInt64(octets.count)

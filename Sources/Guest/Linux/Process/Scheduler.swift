@@ -101,10 +101,7 @@ import SwiftletRuntime
             let turn = ready
             ready = []
             for thread in turn where thread.state == .runnable {
-                if !BuiltInMonitor.isPresent {
-                    let now = Clock.now
-                    Clock.interrupt(at: now &+ slice, now: now)
-                }
+                ProgramMode.endTurn(after: slice)
                 current = thread
                 thread.run()
             }

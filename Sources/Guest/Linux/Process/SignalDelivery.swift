@@ -19,6 +19,10 @@ import SwiftletRuntime
         // In the first reserved word: this call is to be made again, its number plus one.
         /// What a program may keep below its stack pointer without saying so (System V ABI §3.2.2).
         static let redZone: UInt64 = 128
+        // Behind the registers of FXSAVE (asm/sigcontext.h).
+        static let `extension`: UInt64 = 464
+        static let extensionMark: UInt32 = 0x4650_5853
+        static let extensionEnd: UInt32 = 0x4650_5845
     }
 
     extension LinuxThread {
@@ -64,9 +68,10 @@ import SwiftletRuntime
             if action.flags & SignalAction.onStack != 0, !signals.stackIsDisabled, !isOnStack {
                 stack = signals.stackBase &+ signals.stackSize
             }
-            let floatingPoint = (stack &- UInt64(ThreadFrame.floatingPointSize)) & ~63
+            let extendedSize = max(ProgramMode.extendedSize, ThreadFrame.floatingPointSize)
+            let floatingPoint = (stack &- UInt64(extendedSize + 4)) & ~63
             let base = ((floatingPoint &- UInt64(SignalFrame.size)) & ~15) &- 8
-            try UserMemory.copy(frame.floatingPoint, to: floatingPoint)
+            try saveVectors(at: floatingPoint)
             try UserMemory.clear(base, SignalFrame.size)
             func put(_ value: UInt64, _ offset: Int) throws(Errno) {
                 try UserMemory.store(value, at: base &+ UInt64(offset))
@@ -104,6 +109,31 @@ import SwiftletRuntime
             frame.registers.rdx = base &+ UInt64(SignalFrame.context)
             frame.registers.rax = 0
             frame.registers.rflags &= ~(1 << 10)
+        }
+
+        /// Floating-point and vector registers as Linux leaves them for a handler: FXSAVE's part, whose
+        /// last words say that more follows (struct _fpx_sw_bytes), XSAVE's, and a word behind it.
+        private func saveVectors(at place: UInt64) throws(Errno) {
+            try UserMemory.copy(frame.floatingPoint, to: place)
+            let size = ProgramMode.extendedSize
+            guard size > 0 else { return }
+            try UserMemory.copy(
+                frame.extendedStates, to: place &+ UInt64(ThreadFrame.floatingPointSize))
+            let words = place &+ SignalFrame.extension
+            try UserMemory.store(SignalFrame.extensionMark, at: words)
+            try UserMemory.store(UInt32(size + 4), at: words &+ 4)
+            try UserMemory.store(UInt64(swiftlet_linux_extended_states) | 3, at: words &+ 8)
+            try UserMemory.store(UInt32(size), at: words &+ 16)
+            try UserMemory.store(SignalFrame.extensionEnd, at: place &+ UInt64(size))
+        }
+
+        private func loadExtended(at place: UInt64) throws(Errno) {
+            let mark: UInt32 = try UserMemory.load(place &+ SignalFrame.extension)
+            let skipped = ThreadFrame.floatingPointSize
+            guard ProgramMode.extendedSize > 0, mark == SignalFrame.extensionMark else { return }
+            try UserMemory.withBytes(
+                place &+ UInt64(skipped), ProgramMode.extendedSize - skipped
+            ) { (bytes) throws(Errno) in frame.setExtendedStates(bytes) }
         }
 
         /// In the order of struct sigcontext.
@@ -149,6 +179,7 @@ import SwiftletRuntime
                 try UserMemory.withBytes(floatingPoint, ThreadFrame.floatingPointSize) {
                     (bytes) throws(Errno) in frame.setFloatingPoint(bytes)
                 }
+                try loadExtended(at: floatingPoint)
             }
             signals.mask = try get(SignalFrame.mask) & ~Signal.unmaskable
             let restarted = try get(SignalFrame.reserved)

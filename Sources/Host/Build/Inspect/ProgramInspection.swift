@@ -43,7 +43,8 @@ public struct ProgramInspection: Encodable, Sendable {
                 + "\(thunksSize) octets of thunks",
         ]
         if !left.isEmpty {
-            lines.append("What is left works under QEMU, and faults in the built-in monitor.")
+            lines.append(
+                "What is left works, too; in the built-in monitor each call costs a fault.")
         }
         lines += ["", "address      number  found     rewritten        function"]
         for site in sites {

@@ -50,6 +50,7 @@ static const unsigned long swiftlet_kvm_set_sregs = KVM_SET_SREGS;
 static const unsigned long swiftlet_kvm_set_cpuid2 = KVM_SET_CPUID2;
 static const unsigned long swiftlet_kvm_set_xcrs = KVM_SET_XCRS;
 static const unsigned long swiftlet_kvm_get_tsc_khz = KVM_GET_TSC_KHZ;
+static const unsigned long swiftlet_kvm_get_vcpu_events = KVM_GET_VCPU_EVENTS;
 
 // KVM_SET_MSRS: where `syscall` leads in 64-bit and in compatibility mode. Gives the number of
 // registers that were set, 2 if all is well.
@@ -75,6 +76,11 @@ int swiftlet_tun_set_offload(int file, int checksums, int segments,
 SWIFTLET_INLINE long swiftlet_get_random(void *target, size_t count) {
   return syscall(SYS_getrandom, target, count, 0);
 }
+
+// A signal (SIGALRM) is to end KVM_RUN in this area, the next one too (immediate_exit); and it is to
+// come after so many nanoseconds.
+int swiftlet_prepare_kicks(struct kvm_run *run);
+void swiftlet_kick_after(uint64_t nanoseconds);
 
 // From now on this process gains no privileges, and any call but the few that running a guest takes
 // kills it: `processor` is the virtual processor, `link` a tap device or a socket, or -1,
@@ -120,6 +126,17 @@ SWIFTLET_INLINE void swiftlet_run_set_result(struct kvm_run *run, uint32_t value
 SWIFTLET_INLINE void swiftlet_run_set_argument(struct kvm_run *run, uint64_t value) {
   run->s.regs.regs.rdi = value;
   run->kvm_dirty_regs |= KVM_SYNC_X86_REGS;
+}
+// The guest goes on with this stack pointer.
+SWIFTLET_INLINE void swiftlet_run_set_stack(struct kvm_run *run, uint64_t rsp) {
+  run->s.regs.regs.rsp = rsp;
+  run->kvm_dirty_regs |= KVM_SYNC_X86_REGS;
+}
+// The guest goes on there.
+SWIFTLET_INLINE void swiftlet_run_redirect(struct kvm_run *run, uint64_t rip, uint64_t rsp, uint64_t rflags) {
+  run->s.regs.regs.rip = rip;
+  run->s.regs.regs.rflags = rflags;
+  swiftlet_run_set_stack(run, rsp);
 }
 SWIFTLET_INLINE int swiftlet_run_io_is_write(const struct kvm_run *run) { return run->io.direction == KVM_EXIT_IO_OUT; }
 SWIFTLET_INLINE uint16_t swiftlet_run_io_port(const struct kvm_run *run) { return run->io.port; }

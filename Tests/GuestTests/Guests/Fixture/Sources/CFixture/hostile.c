@@ -81,6 +81,87 @@ void fixture_poke_registers(void) {
   }
 }
 
+// MARK: Pages (ProgramCall.swift)
+
+static const uint64_t window = 0x80000000;
+
+struct change {
+  uint64_t virtual, physical, pages;
+};
+
+// The monitor's answer to so many changes that lie there: 0 done, 1 refused, 2 no room.
+static uint32_t change(uint64_t list, uint64_t count) {
+  uint32_t result = 0;
+  __asm__ volatile("outl %%eax, %%dx" : "+a"(result) : "d"((uint16_t)0x5318), "D"(list), "S"(count) : "memory");
+  return result;
+}
+
+static uint32_t change_one(struct change *list, uint64_t virtual, uint64_t physical, uint64_t pages) {
+  *list = (struct change){virtual, physical, pages};
+  return change((uint64_t)list, 1);
+}
+
+int fixture_refused_pages(void *memory) {
+  struct change *list = memory;
+  uint64_t frame = (uint64_t)memory + 4096 - direct_map, local = 0;
+  const uint64_t places[] = {
+      // Code and variables of its own, the stack, null, the direct map, page tables if anywhere.
+      (uint64_t)fixture_refused_pages, (uint64_t)&direct_map, 0x230000, (uint64_t)&local, 0, 0x1000,
+      direct_map, (uint64_t)memory, direct_map + 0x1000, direct_map + 0xA00000, supervisor,
+      supervisor + 0x1000, supervisor + 0x3000, 1ULL << 47, UINT64_MAX, 0x3FFF00000000, window - 4096,
+  };
+  const uint64_t frames[] = {
+      // Registers of devices, the image, the page tables behind RAM, nobody's.
+      0, 0x1000, 0x2000, 0x10000, 0xA00000, 0xA01000, 0xA04000, 0xA05000, 0x810000, 1ULL << 32,
+      1ULL << 62, 1ULL << 63, ~0xFFFULL,
+  };
+  const uint64_t counts[] = {0, 4097, 1 << 20, 1ULL << 52, 1ULL << 63, UINT64_MAX};
+  int taken = 0;
+  for (unsigned access = 0; access < 16; access++) {
+    for (unsigned index = 0; index < sizeof(places) / sizeof(*places); index++)
+      taken += change_one(list, places[index] & ~0xFFFULL, frame | access, 1) == 0;
+    // To take away what is not there is allowed; not heeded, then, is the frame.
+    for (unsigned index = 0; access > 0 && index < sizeof(frames) / sizeof(*frames); index++)
+      taken += change_one(list, window, frames[index] | access, 1) == 0;
+    for (unsigned index = 0; index < sizeof(counts) / sizeof(*counts); index++)
+      taken += change_one(list, window, frame | access, counts[index]) == 0;
+    // Executable, large, the supervisor's: not to be had.
+    if (access != 0 && access != 1 && access != 3) taken += change_one(list, window, frame | access, 1) == 0;
+  }
+  const uint64_t lists[] = {0, 8, UINT64_MAX, supervisor, direct_map, direct_map + 0x10000, (uint64_t)&local};
+  for (unsigned index = 0; index < sizeof(lists) / sizeof(*lists); index++)
+    taken += change(lists[index], 1) == 0;
+  taken += change((uint64_t)list, 1ULL << 63) == 0;
+  taken += change((uint64_t)list, UINT64_MAX) == 0;
+  // Handlers that are none: a fault is reported all the same, which whoever calls this shows.
+  for (unsigned index = 0; index < sizeof(lists) / sizeof(*lists); index++) {
+    call(0x531C, (uint64_t)fixture_refused_pages, lists[index] & ~0xFULL);
+    call(0x531C, supervisor + index, (uint64_t)memory + 4096);
+  }
+  return taken;
+}
+
+void fixture_lose_page(void *memory, int way) {
+  struct change *list = memory;
+  uint8_t *page = (uint8_t *)memory + 4096;
+  uint64_t frame = (uint64_t)page - direct_map;
+  volatile uint8_t *place = (volatile uint8_t *)window;
+  if (change_one(list, window, frame | 3, 1) != 0) return;
+  *place = 0xC3;
+  if (*page != 0xC3) return;
+  switch (way) {
+    case 0: change_one(list, window, 0, 1), (void)*place; break;
+    case 1: change_one(list, window, frame | 1, 1), *place = 1; break;
+    case 2: ((void (*)(void))window)(); break;
+    // Another frame in its place: what is written does not reach the first.
+    case 3:
+      change_one(list, window, (frame + 4096) | 3, 1), *place = 1;
+      if (*page == 0xC3 && page[4096] == 1) __builtin_trap();
+      break;
+    default: break;
+  }
+}
+
 // MARK: A driver that breaks rules
 
 struct descriptor {

@@ -22,6 +22,10 @@ enum Hostile {
             breakRules([0x4000])
             withRings { fixture_scribble($0, 3000, 1) }
             print("\nscribbled")
+        case "pages":
+            withRings { print("\(fixture_refused_pages($0)) changes were made") }
+            fixture_privileged(17)
+        case "lose": withRings { fixture_lose_page($0, Int32(number)) }
         case "scribble":
             withRings { fixture_scribble($0, 3000, 0) }
             print("scribbled")

@@ -11,6 +11,11 @@ int fixture_divide(int dividend, int divisor);
 void fixture_privileged(int way);
 /// Calls to print what is not the guest's, or is not there.
 void fixture_console_ranges(uint64_t stack_address);
+/// Changes of pages that the monitor must refuse, and handlers of faults that it must not take; how
+/// many changes were made. `memory` is 12 KiB of the heap, page aligned, as for the next.
+int fixture_refused_pages(void *memory);
+/// Maps a page, and uses it after the right to do so was taken, in one of four ways: faults.
+void fixture_lose_page(void *memory, int way);
 /// Accesses of all sizes to registers of devices, at odd offsets too.
 void fixture_poke_registers(void);
 /// Starts the device whose registers lie at physical address `device` and breaks one of nine rules
