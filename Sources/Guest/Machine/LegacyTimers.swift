@@ -2,6 +2,34 @@
 
 import CSwiftletMachine
 
+/// Readings of the TSC beside a counter of 16 bits that runs down, one close upon the other.
+struct TimestampMeasurement {
+    private let first: (tsc: UInt64, count: UInt16)
+    private var last: (tsc: UInt64, count: UInt16)
+    private var shortest = UInt64.max
+    private var longest: UInt64 = 0
+
+    init(tsc: UInt64, count: UInt16) {
+        first = (tsc, count)
+        last = first
+    }
+
+    mutating func add(tsc: UInt64, count: UInt16) {
+        let gap = tsc &- last.tsc
+        shortest = min(shortest, gap)
+        longest = max(longest, gap)
+        last = (tsc, count)
+    }
+
+    /// From the first reading to the last: of the TSC, and of the counter.
+    var ticks: UInt64 { last.tsc &- first.tsc }
+    var counts: UInt16 { first.count &- last.count }
+
+    /// True if a reading came so late that the counter may have run through meanwhile, which takes 55
+    /// milliseconds, or that its two halves do not belong together.
+    var isDisturbed: Bool { longest / 64 > shortest }
+}
+
 #if hasFeature(Embedded)
     /// The legacy interval timer (8254), only to measure the TSC by.
     enum IntervalTimer {
@@ -10,13 +38,25 @@ import CSwiftletMachine
         private static let command: UInt16 = 0x43
         private static let gate: UInt16 = 0x61
 
-        /// Counts TSC ticks over at least a millisecond of channel 2.
+        /// Counts TSC ticks over at least a millisecond of channel 2; again if the host took the
+        /// processor away meanwhile.
         static func measureTimestampFrequency() -> UInt64 {
             swiftlet_out8(gate, swiftlet_in8(gate) & ~2 | 1)  // gate on, speaker off
+            var tries = 0
+            while true {
+                let measurement = measure()
+                tries += 1
+                if !measurement.isDisturbed || tries == 50 {
+                    return measurement.ticks &* hertz / UInt64(measurement.counts)
+                }
+            }
+        }
+
+        private static func measure() -> TimestampMeasurement {
             swiftlet_out8(command, 0b1011_0000)  // channel 2, both octets, mode 0
             swiftlet_out8(channel2, 0xFF)
             swiftlet_out8(channel2, 0xFF)
-            var first = sample()
+            let first = sample()
             // The counter loads with a delay after the second octet: start where it moves.
             var attempts = 0
             var second = sample()
@@ -24,18 +64,17 @@ import CSwiftletMachine
                 second = sample()
                 attempts += 1
             }
-            first = second
-            let span: UInt16 = 1200
-            while first.count &- second.count < span {
+            var measurement = TimestampMeasurement(tsc: second.tsc, count: second.count)
+            while measurement.counts < 1200 {
                 second = sample()
+                measurement.add(tsc: second.tsc, count: second.count)
                 attempts += 1
                 // No timer answers: say so rather than invent a time.
                 if attempts > 1_000_000 {
                     Faults.fail("no clock: neither the hypervisor nor a timer tells the time")
                 }
             }
-            let ticks = second.tsc &- first.tsc
-            return ticks &* hertz / UInt64(first.count &- second.count)
+            return measurement
         }
 
         private static func sample() -> (tsc: UInt64, count: UInt16) {
