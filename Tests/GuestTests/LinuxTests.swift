@@ -76,7 +76,7 @@ struct LinuxTests {
     @Test(
         "A program prints and ends as natively",
         .enabled(if: !Compiler.available.isEmpty, Compiler.comment),
-        arguments: ["files", "events", "memory"], cases)
+        arguments: ["files", "events", "memory", "clocks"], cases)
     func programs(name: String, run: Case) async throws {
         try await Self.compare(name, by: run.compiler, type: run.type)
     }

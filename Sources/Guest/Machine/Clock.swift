@@ -13,7 +13,8 @@ import CSwiftletMachine
         nonisolated(unsafe) private static var base: UInt64 = 0
         /// TSC ticks a second.
         nonisolated(unsafe) private static var frequency: UInt64 = 0
-        nonisolated(unsafe) private static var wallOffset: UInt64 = 0
+        /// What `wallTime` is ahead of `now`; 0 before anybody has asked.
+        nonisolated(unsafe) public private(set) static var wallOffset: UInt64 = 0
 
         /// Nanoseconds since the clock was first read. Monotonic.
         @inline(__always)
@@ -30,6 +31,12 @@ import CSwiftletMachine
                 wallOffset = seconds &* 1_000_000_000 &- now
             }
             return wallOffset &+ now
+        }
+
+        /// What `now` is made of: the TSC at its beginning, and 2^32 times the nanoseconds of a tick.
+        public static var parameters: (base: UInt64, multiplier: UInt64) {
+            if multiplier == 0 { calibrate() }
+            return (base, multiplier)
         }
 
         @inline(__always)

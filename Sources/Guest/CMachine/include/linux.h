@@ -57,6 +57,15 @@ SWIFTLET_SYMBOL(linux_interrupt_xapic)
 SWIFTLET_SYMBOL(linux_exceptions)
 SWIFTLET_SYMBOL(linux_fault)
 SWIFTLET_SYMBOL(linux_program)
+SWIFTLET_SYMBOL(linux_clock_gettime)
+SWIFTLET_SYMBOL(linux_gettimeofday)
+SWIFTLET_SYMBOL(linux_time)
+
+// What the program's clocks are read with: the TSC at which they began, the factor that makes 2^32
+// parts of nanoseconds of its ticks, and what the time of day is ahead; 0 as long as nobody knows.
+extern uint64_t swiftlet_linux_clock_base SWIFTLET_UNSHARED;
+extern uint64_t swiftlet_linux_clock_multiplier SWIFTLET_UNSHARED;
+extern uint64_t swiftlet_linux_clock_offset SWIFTLET_UNSHARED;
 
 // The process's number, for getpid, and whether this machine is in ring 0.
 extern uint64_t swiftlet_linux_process_id SWIFTLET_UNSHARED;

@@ -188,12 +188,16 @@ swiftlet_linux_resume:
     fxsave64 LINUX_FLOATING_POINT(%rax)
 .endm
 
-// Jumps to `label` if the address in %rax is the library OS's.
+// Jumps to `label` if the address in %rax is the library OS's, the program's clocks left out.
 .macro IF_OURS label
     cmpq $swiftlet_text_start, %rax
     jb 9f
     cmpq $swiftlet_rodata_start, %rax
+    jae 9f
+    cmpq $swiftlet_linux_clock_start, %rax
     jb \label
+    cmpq $swiftlet_linux_clock_end, %rax
+    jae \label
 9:
 .endm
 

@@ -33,10 +33,17 @@ import SwiftletMachine
         /// has been up: there is no other process.
         private static func now(_ clock: UInt64) -> UInt64? {
             switch clock {
-            case 0, 5, 11: Clock.wallTime
+            case 0, 5, 11: wallTime()
             case 1, 2, 3, 4, 6, 7: Clock.now
             default: nil
             }
+        }
+
+        /// Nanoseconds since 1970. The program reads them itself the next time.
+        private static func wallTime() -> UInt64 {
+            let time = Clock.wallTime
+            ProgramClock.publish(wallOffset: Clock.wallOffset)
+            return time
         }
 
         static func clockTime(_ clock: UInt64, _ address: UInt64) throws(Errno) -> Int64 {
@@ -52,7 +59,7 @@ import SwiftletMachine
         }
 
         static func timeOfDay(_ a: Arguments) throws(Errno) -> Int64 {
-            let time = Clock.wallTime
+            let time = wallTime()
             if a.a != 0 {
                 try UserMemory.store(time / second, at: a.a)
                 try UserMemory.store(time % second / 1000, at: a.a &+ 8)
@@ -62,7 +69,7 @@ import SwiftletMachine
         }
 
         static func time(_ a: Arguments) throws(Errno) -> Int64 {
-            let time = Clock.wallTime / second
+            let time = wallTime() / second
             if a.a != 0 { try UserMemory.store(time, at: a.a) }
             return Int64(time)
         }

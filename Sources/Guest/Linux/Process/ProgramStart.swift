@@ -34,6 +34,7 @@ import SwiftletMemory
             static let random: UInt64 = 25
             static let hardware2: UInt64 = 26
             static let fileName: UInt64 = 31
+            static let library: UInt64 = 33
         }
 
         static func start(_ table: borrowing ProgramTable) {
@@ -146,7 +147,8 @@ import SwiftletMemory
                 (Auxiliary.hardware, features.hardwareCapabilities),
                 (Auxiliary.hardware2, features.hasFSGSBase ? 2 : 0),
                 (Auxiliary.ticks, 100), (Auxiliary.secure, 0), (Auxiliary.random, random),
-                (Auxiliary.fileName, fileName), (Auxiliary.end, 0),
+                (Auxiliary.fileName, fileName), (Auxiliary.library, try ProgramClock.make()),
+                (Auxiliary.end, 0),
             ]
             for (key, value) in auxiliary { pointers += [key, value] }
             place = (place & ~15) - UInt64(pointers.count + pointers.count % 2) * 8

@@ -43,8 +43,7 @@ public struct ProgramInspection: Encodable, Sendable {
                 + "\(thunksSize) octets of thunks",
         ]
         if !left.isEmpty {
-            lines.append(
-                "What is left works, too; in the built-in monitor each call costs a fault.")
+            lines.append("What is left works, and costs a fault in the built-in monitor.")
         }
         lines += ["", "address      number  found     rewritten        function"]
         for site in sites {
