@@ -7,7 +7,6 @@ import Testing
 
 @Suite("Linux programs", .enabled(if: Requirement.isMet, "\(Requirement.reason)"), .serialized)
 struct LinuxTests {
-    // Under QEMU only: the built-in monitor has no system calls to offer in ring 3 yet.
 
     /// A compiler that links static programs.
     enum Compiler: String, CaseIterable, Sendable {

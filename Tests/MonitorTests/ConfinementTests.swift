@@ -67,7 +67,7 @@ struct ConfinementTests {
         await #expect(processExitsWith: .exitCode(42)) {
             let flags = MAP_PRIVATE | MAP_ANONYMOUS
             guard let page = mmap(nil, 4096, PROT_READ | PROT_WRITE, flags, -1, 0),
-                swiftlet_filter_calls(1, -1, -1) == 0
+                swiftlet_filter_calls(1, -1, -1, -1) == 0
             else { _exit(3) }
             swiftlet_kick_after(60_000_000_000)
             _exit(mprotect(page, 4096, PROT_READ) == 0 ? 42 : 1)
@@ -75,7 +75,7 @@ struct ConfinementTests {
         await #expect(processExitsWith: .signal(SIGSYS)) {
             let flags = MAP_PRIVATE | MAP_ANONYMOUS
             guard let page = mmap(nil, 4096, PROT_READ | PROT_WRITE, flags, -1, 0),
-                swiftlet_filter_calls(1, -1, -1) == 0
+                swiftlet_filter_calls(1, -1, -1, -1) == 0
             else { _exit(3) }
             _exit(mprotect(page, 4096, PROT_READ | PROT_EXEC) == 0 ? 1 : 2)
         }
