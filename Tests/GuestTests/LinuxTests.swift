@@ -7,7 +7,6 @@ import Testing
 
 @Suite("Linux programs", .enabled(if: Requirement.isMet, "\(Requirement.reason)"), .serialized)
 struct LinuxTests {
-
     /// A compiler that links static programs.
     enum Compiler: String, CaseIterable, Sendable {
         case glibc = "gcc"
