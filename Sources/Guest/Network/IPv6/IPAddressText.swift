@@ -81,9 +81,8 @@ extension IPAddress {
     ///
     /// - Returns: the octets written; 0 if `bytes` has not room for the longest text.
     public func format(into bytes: inout MutableRawSpan) -> Int {
-        guard bytes.byteCount >= Self.longestText else { return 0 }
-        if let v4 { return v4.format(into: &bytes) }
-        guard Features.ipv6 else { return 0 }
+        if let v4 { return bytes.byteCount >= Self.longestText ? v4.format(into: &bytes) : 0 }
+        guard Features.ipv6, bytes.byteCount >= Self.longestText else { return 0 }
         let gap = longestZeros
         var count = 0
         var index = 0

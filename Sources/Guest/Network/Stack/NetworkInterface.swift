@@ -116,10 +116,8 @@ public struct NetworkInterface<Device: NetworkDevice & ~Copyable>: ~Copyable {
 
     /// The long way: route, neighbour, and a request if the neighbour is unknown.
     @inline(never) mutating func findHop(to destination: IPAddress) -> Hop {
-        guard let destination = destination.v4 else {
-            guard Features.ipv6 else { return .unreachable }
-            return findHopIPv6(to: destination)
-        }
+        if Features.ipv6, destination.v4 == nil { return findHopIPv6(to: destination) }
+        guard let destination = destination.v4 else { return .unreachable }
         switch Route.find(to: destination, configuration: configuration) {
         case .loopback:
             return .loopback
