@@ -2,11 +2,11 @@
 
 import SwiftletNetwork
 
-public typealias Instant = SwiftletNetwork.Instant
-public typealias IPAddress = SwiftletNetwork.IPAddress
-public typealias IPv4Address = SwiftletNetwork.IPv4Address
-public typealias SocketAddress = SwiftletNetwork.SocketAddress
-public typealias TCPConnectionStatistics = SwiftletNetwork.TCPConnectionStatistics
+@_exported import struct SwiftletNetwork.Instant
+@_exported import struct SwiftletNetwork.IPAddress
+@_exported import struct SwiftletNetwork.IPv4Address
+@_exported import struct SwiftletNetwork.SocketAddress
+@_exported import struct SwiftletNetwork.TCPConnectionStatistics
 
 #if hasFeature(Embedded)
     import SwiftletMachine

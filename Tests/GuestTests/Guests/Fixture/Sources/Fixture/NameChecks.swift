@@ -1,7 +1,6 @@
 // Looks names up, connects to hosts, and fetches URLs, as the arguments say.
 
 import Swiftlet
-import SwiftletNetwork
 
 enum NameChecks {
     /// Each argument is a letter and what it is done to: `a:NAME` asks for addresses, `s:NAME` for
