@@ -56,6 +56,32 @@ struct TCPAdversaryTests {
         #expect(host.memoryInUse == 0)
     }
 
+    @Test("readers that do not read: the next answers have room, or wait for an event, and get it")
+    func shortStorage() throws {
+        var configuration = TCPConfiguration()
+        configuration.memoryLimit = 1 << 20
+        let (peer, all) = try connections(100, configuration, window: 0)
+        let host = peer.host
+        let answer = [UInt8](repeating: 7, count: 100_000)
+        let taken = all.map { host.send($0.id, answer) }
+        // Half of memory for those that have much, so that others have some.
+        #expect(taken[..<8].allSatisfy { $0 == 65_536 })
+        #expect(taken[8] == 16_384)
+        #expect(taken[99] == 0)
+        for one in all where host.sendRoom(one.id) > 0 {
+            #expect(host.send(one.id, [7]) == 1)
+        }
+        // Nothing changes: nobody is woken in vain.
+        host.events = []
+        host.advance(second)
+        #expect(host.events.isEmpty)
+        for one in all[..<50] { host.abort(one.id) }
+        host.advance(20 * millisecond)
+        #expect(host.events.contains(.writable(all[99].id)))
+        #expect(host.sendRoom(all[99].id) > 0)
+        #expect(host.send(all[99].id, [7]) == 1)
+    }
+
     @Test("one octet at a time, out of order: few ranges, few answers, bounded memory")
     func tinySegments() throws {
         let peer = ScriptedPeer()

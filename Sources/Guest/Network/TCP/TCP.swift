@@ -5,7 +5,7 @@
 // RFC 6298 (retransmission), 9438, 9406, 5681, 6928 (congestion), 8985, 6675, 2018, 6582, 3042
 // (loss), 3522, 4015 (needless retransmissions), 7323 (window scale, timestamps), 5961 (blind
 // attacks), 6528, 6056, 4987 (numbers, ports, floods), 1337, 6191 (TIME-WAIT), 3168 (ECN).
-// Not here yet: fast open, segmentation offload.
+// Not here: fast open.
 
 /// The Transmission Control Protocol (RFC 9293). It does no I/O and has no clock.
 public struct TCP: ~Copyable {

@@ -100,6 +100,7 @@ extension TCPControlBlock {
     mutating func tellIfWritable(_ context: inout TCPContext) {
         let most = sendLimit(context)
         guard most &- sendRing.count >= most / 4 else { return }
+        guard hasSendStorage(context) else { return lookAgainSoon(&context) }
         flags.remove(.wantsWritable)
         tell(.writable, &context)
     }

@@ -30,6 +30,10 @@ struct TCPContext: ~Copyable {
     /// What ring storage may reach for octets to send: the last quarter is kept for receiving,
     /// without which no acknowledgement would free anything.
     var sendCeiling: Int { configuration.memoryLimit / 4 * 3 }
+    /// The same for rings of more than `smallRing`: a few readers that do not read must not keep the
+    /// rest from being answered.
+    var grownCeiling: Int { configuration.memoryLimit / 2 }
+    static var smallRing: Int { 16_384 }
 
     /// True when ring storage runs short: windows then stop growing, and stop at a minimum.
     @inline(__always) var isShortOfMemory: Bool { pool.used > shortage }

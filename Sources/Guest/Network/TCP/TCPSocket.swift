@@ -96,8 +96,10 @@ extension TCP {
         guard let index = live(id), connections[checked: index].takesOctets else { return 0 }
         let limit = connections[checked: index].sendLimit(context)
         let room = max(limit - connections[checked: index].sendRing.count, 0)
-        if room == 0 { connections[checked: index].flags.insert(.wantsWritable) }
-        return room
+        guard room == 0 || !connections[checked: index].hasSendStorage(context) else { return room }
+        connections[checked: index].flags.insert(.wantsWritable)
+        if room > 0 { connections[checked: index].lookAgainSoon(&context) }
+        return 0
     }
 
     /// Ends this side's stream: a FIN follows what was sent. Receiving goes on.
@@ -177,19 +179,38 @@ extension TCPControlBlock {
             context.configuration.maximumSendBuffer)
     }
 
+    /// Whether the send ring can take an octet more, or what it could grow by is to be had.
+    func hasSendStorage(_ context: borrowing TCPContext) -> Bool {
+        let count = sendRing.count
+        guard count == sendRing.capacity else { return true }
+        let ceiling =
+            count < TCPContext.smallRing ? context.sendCeiling : context.grownCeiling
+        return context.pool.used &+ 1 &<< BlockPool.shift(for: count &+ 1) <= ceiling
+    }
+
+    /// Memory is short: how many octets the ring takes all the same. There is a look again soon.
+    @inline(never)
+    private mutating func shortStorage(for octets: Int, _ context: inout TCPContext) -> Int {
+        _ = sendRing.reserve(
+            min(octets, TCPContext.smallRing), ceiling: context.sendCeiling, from: &context.pool)
+        lookAgainSoon(&context)
+        return sendRing.capacity &- sendRing.count
+    }
+
+    mutating func lookAgainSoon(_ context: inout TCPContext) {
+        soonAt = min(soonAt, context.latest.advanced(by: 10_000_000).nanoseconds)
+        context.timers.arm(Int(id.index), soonAt)
+    }
+
     /// Copies what fits into the send ring.
     @inline(__always)
     mutating func enqueue(_ bytes: RawSpan, _ context: inout TCPContext) -> Int {
         guard takesOctets else { return 0 }
         let room = max(sendLimit(context) &- sendRing.count, 0)
         var count = min(bytes.byteCount, room)
-        if !sendRing.reserve(
-            sendRing.count &+ count, ceiling: context.sendCeiling, from: &context.pool)
-        {
-            // Memory is short: what the ring holds anyway, and a look again soon.
-            count = min(count, sendRing.capacity &- sendRing.count)
-            soonAt = min(soonAt, context.latest.advanced(by: 10_000_000).nanoseconds)
-            context.timers.arm(Int(id.index), soonAt)
+        let wanted = sendRing.count &+ count
+        if !sendRing.reserve(wanted, ceiling: context.grownCeiling, from: &context.pool) {
+            count = min(count, shortStorage(for: wanted, &context))
         }
         if count < bytes.byteCount { flags.insert(.wantsWritable) }
         guard count > 0 else { return 0 }

@@ -24,8 +24,9 @@ extension TCPControlBlock {
                 flags.remove(.blocked)
                 transmit(&context, now: now, output: &output)
             }
-            if flags.contains(.wantsWritable) { tellIfWritable(&context) }
         }
+        // Also if a segment that was sent meanwhile took `soonAt` back.
+        if state != .closed, flags.contains(.wantsWritable) { tellIfWritable(&context) }
         context.timers.set(Int(id.index), state == .closed ? .max : deadline)
     }
 
