@@ -102,6 +102,26 @@ import Testing
         #expect(seen(cache.resolve(address, now: at(0)) == .known(2)))
     }
 
+    @Test func theGatewayKeepsItsPlaceAndIsLookedForInACrowd() {
+        var cache = ARPCache()
+        let gateway = IPv4Address(10, 0, 0, 1)
+        #expect(seen(cache.resolve(gateway, isGateway: true, now: at(0)) == .request))
+        _ = cache.learn(gateway, hardware: 0x11, create: false, now: at(0))
+        // More strangers than there are places, in every set; then more that are looked for.
+        for host in 2..<UInt32(2_000) {
+            let address = IPv4Address(bits: 0x0A00_0000 + host)
+            if host < 1_000 {
+                _ = cache.learn(address, hardware: 1, create: true, now: at(1))
+            } else {
+                _ = cache.resolve(address, now: at(1))
+            }
+        }
+        #expect(seen(cache.resolve(gateway, isGateway: true, now: at(2)) == .known(0x11)))
+        #expect(seen(cache.resolve(IPv4Address(10, 9, 9, 9), now: at(2)) == .refused))
+        let other = IPv4Address(10, 9, 9, 10)
+        #expect(seen(cache.resolve(other, isGateway: true, now: at(2)) == .request))
+    }
+
     @Test func aScanOfTheSubnetIsBounded() {
         var cache = ARPCache()
         var requests = 0

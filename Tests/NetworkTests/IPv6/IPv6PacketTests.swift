@@ -252,13 +252,21 @@ import Testing
     @Test func addressesThatMayNotStandInPacketsAreRefused() throws {
         var host = try Host()
         let own = host.peer.linkLocal
-        // A group, IPv4's own in two forms, the loopback's, and ours.
-        for source in ["ff02::1", "10.0.0.1", "::10.0.0.1", "::1"].map(v6) + [own] {
+        // A group, IPv4's own in two forms, the loopback's, ours, and none.
+        for source in ["ff02::1", "10.0.0.1", "::10.0.0.1", "::1", "::"].map(v6) + [own] {
             let packet = Frames.udp6(from: (source, 5), to: (own, 99), [1])
             host.peer.receive6(packet)
         }
         #expect(host.taken() == 0)
-        #expect(seen(host.peer.stack.statistics.droppedIPv6Headers == 5))
+        #expect(seen(host.peer.stack.statistics.droppedIPv6Headers == 6))
+        // Who has no address gets no answer, of any kind.
+        host.peer.receive6(Frames.udp6(from: (.unspecified, 5), to: (own, 98), [1]))
+        host.peer.receive6(Frames.icmpV6(from: .unspecified, to: own, type: 128, be32(0)))
+        host.peer.receive6(Frames.ipv6(from: .unspecified, to: own, next: 200, [1, 2]))
+        host.peer.receive6(
+            Frames.ipv6(from: .unspecified, to: own, next: 6, [UInt8](repeating: 0, count: 20)))
+        host.peer.run(milliseconds: 100)
+        #expect(host.peer.sent().isEmpty)
     }
 
     @Test func rfc8201PathMTUIsNeverLessThan1280() {

@@ -133,6 +133,42 @@ import Testing
         #expect(seen(cache.state(of: address) == .reachable))
     }
 
+    @Test func theRouterKeepsItsPlaceAndIsLookedForInACrowd() {
+        let router = IPAddress(high: 0xFE80 << 48, low: 1)
+        for key in 0..<UInt64(20) {
+            var cache = NeighbourCache(key: key &* 0x9E37_79B9_7F4A_7C15)
+            let now = Instant(nanoseconds: 0)
+            #expect(seen(!cache.note(router, hardware: 0x11, isRouter: true)))
+            var refused = 0
+            // Addresses that differ only in the bits that a multiplication does not carry down, too.
+            for host in 0..<UInt64(2_000) {
+                let stranger = IPAddress(high: 0xFE80 << 48, low: host << 60 | host << 20 | 1)
+                guard stranger != router else { continue }
+                if cache.resolve(stranger, now: now) == .refused { refused += 1 }
+            }
+            #expect(refused > 1_900)
+            #expect(seen(cache.resolve(router, isRouter: true, now: now) == .known(0x11)))
+        }
+    }
+
+    @Test func packetsForWhomNobodyIsAskedAreNotKept() {
+        var peer = LonelyStack(ipv6: .automatic)
+        let before = peer.stack.statistics.droppedUnreachable
+        var waiting: UInt64 = 0
+        for host in 0..<UInt64(300) {
+            let result = peer.stack.interface.sendPacket(
+                protocolNumber: 17, from: LonelyStack.neighbour,
+                to: IPAddress(high: 0xFE80 << 48, low: 0x1000 + host), head: 0,
+                [0, 0, 0, 0, 0, 0, 0, 0].span.bytes, waits: true)
+            #expect(result == .waiting || result == .busy)
+            if result == .waiting { waiting += 1 }
+        }
+        #expect((16...32).contains(waiting))
+        // Nobody answers, and all that was kept is given up.
+        peer.run(milliseconds: 10_000)
+        #expect(seen(peer.stack.statistics.droppedUnreachable == before + waiting))
+    }
+
     @Test func unsolicitedAdvertisementsOfStrangersCreateNothing() {
         var peer = LonelyStack(ipv6: .automatic)
         peer.receiveAdvertisement(of: LonelyStack.neighbour)

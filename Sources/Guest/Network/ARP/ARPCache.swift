@@ -10,8 +10,10 @@ struct ARPCache: ~Copyable {
         case known(UInt64)
         /// A request must be sent now, for the first time.
         case request
-        /// A request is under way, or too many are: wait.
+        /// A request is under way: wait.
         case pending
+        /// Too many are: nothing will come of waiting.
+        case refused
     }
 
     /// What became due at a deadline.
@@ -35,6 +37,7 @@ struct ARPCache: ~Copyable {
         var state = State.free
         var requests: UInt8 = 0
         var wasUsed = false
+        var isGateway = false
         var address = IPv4Address.any
         var hardware: UInt64 = 0
         /// When the next request, the failure or the expiry is due.
@@ -74,17 +77,23 @@ struct ARPCache: ~Copyable {
     }
 
     /// Looks up a neighbour for a packet that is to be sent to it now; starts resolution.
-    mutating func resolve(_ address: IPv4Address, now: Instant) -> Resolution {
+    ///
+    /// - Parameter isGateway: others hang on it. However many strangers are looked for, so is it, and
+    ///   none of them takes its place.
+    mutating func resolve(
+        _ address: IPv4Address, isGateway: Bool = false, now: Instant
+    ) -> Resolution {
         if let index = index(of: address) {
             guard entries[index].state != .incomplete else { return .pending }
             entries[index].wasUsed = true
+            entries[index].isGateway = isGateway
             return .known(entries[index].hardware)
         }
-        guard incompleteCount < Self.maximumIncomplete, let index = room(for: address) else {
-            return .pending
-        }
+        guard isGateway || incompleteCount < Self.maximumIncomplete,
+            let index = room(for: address)
+        else { return .refused }
         entries[index] = Entry(
-            state: .incomplete, requests: 1, address: address,
+            state: .incomplete, requests: 1, isGateway: isGateway, address: address,
             deadline: now.advanced(by: Self.requestInterval))
         incompleteCount += 1
         schedule(entries[index].deadline)
@@ -100,9 +109,11 @@ struct ARPCache: ~Copyable {
         _ address: IPv4Address, hardware: UInt64, create: Bool, now: Instant
     ) -> Bool {
         var wasIncomplete = false
+        var isGateway = false
         let slot: Int
         if let index = index(of: address) {
             slot = index
+            isGateway = entries[index].isGateway
             wasIncomplete = entries[index].state == .incomplete
         } else {
             guard create, let index = room(for: address) else { return false }
@@ -111,7 +122,7 @@ struct ARPCache: ~Copyable {
         if wasIncomplete { incompleteCount -= 1 }
         let isNews = wasIncomplete || entries[slot].hardware != hardware
         entries[slot] = Entry(
-            state: .reachable, address: address, hardware: hardware,
+            state: .reachable, isGateway: isGateway, address: address, hardware: hardware,
             deadline: now.advanced(by: Self.lifetime))
         schedule(entries[slot].deadline)
         if isNews { generation &+= 1 }
@@ -174,14 +185,14 @@ struct ARPCache: ~Copyable {
         return .request(address, hardware: isKnown ? entries[index].hardware : nil)
     }
 
-    /// A free place in the set, or that of the entry that ends soonest. Entries whose packets
-    /// wait are never evicted by newcomers.
+    /// A free place in the set, or that of the entry that ends soonest. The gateway is never
+    /// evicted, nor those for whom packets wait.
     private mutating func room(for address: IPv4Address) -> Int? {
         let first = firstIndex(of: address)
         var victim: Int?
         for index in first..<first + Self.ways {
             if entries[index].state == .free { return index }
-            if entries[index].state == .incomplete { continue }
+            if entries[index].state == .incomplete || entries[index].isGateway { continue }
             if let best = victim, entries[best].deadline <= entries[index].deadline { continue }
             victim = index
         }

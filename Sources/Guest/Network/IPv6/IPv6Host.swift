@@ -42,6 +42,7 @@ struct IPv6Host: ~Copyable {
     static var second: UInt64 { 1_000_000_000 }
     /// RFC 4861 §10, RTR_SOLICITATION_INTERVAL; doubled up to an hour (RFC 7559 §2).
     private static var firstSolicitationInterval: UInt64 { 4_000_000_000 }
+    private static var longestReportDelay: UInt64 { 10_000_000_000 }
     private static var longestSolicitationInterval: UInt64 { 3_600_000_000_000 }
     var addresses = BoundedList<8, OwnAddress>(
         filler: OwnAddress(address: .unspecified, state: .tentative, deadline: .never))
@@ -293,10 +294,11 @@ struct IPv6Host: ~Copyable {
         return true
     }
 
-    /// Someone asks for groups: answered after a while, so that not all answer at once.
+    /// Someone asks for groups: answered after a while, so that not all answer at once. Of two times
+    /// the sooner one holds (RFC 3810 §6.2); a querier that allows hours is not heard of here.
     mutating func receiveQuery(maximumDelay: UInt64, now: Instant) {
-        guard reportAt == .never else { return }
-        reportAt = now.advanced(by: spread(max(maximumDelay, 1)))
+        let delay = min(max(maximumDelay, 1), Self.longestReportDelay)
+        reportAt = min(reportAt, now.advanced(by: spread(delay)))
         schedule()
     }
 

@@ -9,8 +9,10 @@ struct NeighbourCache: ~Copyable {
         case known(UInt64)
         /// A solicitation must be sent now, for the first time.
         case solicit
-        /// One is under way, or too many are: wait.
+        /// One is under way: wait.
         case pending
+        /// Too many are: nothing will come of waiting.
+        case refused
     }
 
     /// What became due at a deadline.
@@ -55,7 +57,7 @@ struct NeighbourCache: ~Copyable {
     var reachableTime: UInt64 = 30_000_000_000
     var retransmitTime: UInt64 = 1_000_000_000
     private var entries = InlineArray<64, Entry>(repeating: Entry())
-    private let key: UInt64
+    private let keys: (UInt64, UInt64)
     private var incompleteCount = 0
     /// Not later than the earliest deadline of any entry.
     private(set) var nextDeadline = Instant.never
@@ -63,12 +65,13 @@ struct NeighbourCache: ~Copyable {
     var hasChanged = false
 
     init(key: UInt64) {
-        self.key = key | 1
+        keys = (key | 1, (key << 32 | key >> 32) | 1)
     }
 
     private func firstIndex(of address: IPAddress) -> Int {
-        let mixed = (address.low ^ address.high &* 0x9E37_79B9_7F4A_7C15 ^ key) &* key
-        return Int(truncatingIfNeeded: mixed >> 56) & (Self.sets - 1) &* Self.ways
+        // The topmost bits of the products: every bit of the address counts, by keys nobody knows.
+        let mixed = address.low &* keys.0 &+ address.high &* keys.1
+        return Int(truncatingIfNeeded: mixed >> 60) &* Self.ways
     }
 
     private func index(of address: IPAddress) -> Int? {
@@ -87,7 +90,12 @@ struct NeighbourCache: ~Copyable {
     }
 
     /// Looks up a neighbour for a packet that is to be sent to it now; starts resolution.
-    mutating func resolve(_ address: IPAddress, now: Instant) -> Resolution {
+    ///
+    /// - Parameter isRouter: others hang on it. However many strangers are looked for, so is it, and
+    ///   none of them takes its place.
+    mutating func resolve(
+        _ address: IPAddress, isRouter: Bool = false, now: Instant
+    ) -> Resolution {
         if let index = index(of: address) {
             if entries[index].state == .incomplete { return .pending }
             if entries[index].state == .stale {
@@ -95,12 +103,12 @@ struct NeighbourCache: ~Copyable {
             }
             return .known(entries[index].hardware)
         }
-        guard incompleteCount < Self.maximumIncomplete,
+        guard isRouter || incompleteCount < Self.maximumIncomplete,
             let index = room(for: address, evictsKnown: true)
-        else { return .pending }
+        else { return .refused }
         entries[index].address = address
         entries[index].sent = 1
-        entries[index].isRouter = false
+        entries[index].isRouter = isRouter
         incompleteCount += 1
         set(index, .incomplete, until: now.advanced(by: retransmitTime))
         return .solicit
@@ -205,7 +213,7 @@ struct NeighbourCache: ~Copyable {
     }
 
     /// A free place in the set, or a stale one's; if `evictsKnown`, else that of the entry that ends
-    /// soonest. Entries whose packets wait are never evicted.
+    /// soonest. Routers are never evicted, nor those for whom packets wait.
     private mutating func room(for address: IPAddress, evictsKnown: Bool) -> Int? {
         let first = firstIndex(of: address)
         var victim: Int?
@@ -215,7 +223,7 @@ struct NeighbourCache: ~Copyable {
             case .incomplete: continue
             case .stale where !entries[index].isRouter: victim = index
             default:
-                guard evictsKnown else { continue }
+                guard evictsKnown, !entries[index].isRouter else { continue }
                 if let best = victim,
                     entries[best].state == .stale
                         || entries[best].deadline <= entries[index].deadline

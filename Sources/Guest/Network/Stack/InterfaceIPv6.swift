@@ -21,7 +21,8 @@ extension NetworkInterface where Device: ~Copyable {
             statistics.droppedUnreachable &+= 1
             return .unreachable
         }
-        let found = neighbours.resolve(neighbour, now: now)
+        let found = neighbours.resolve(
+            neighbour, isRouter: neighbour != destination, now: now)
         otherDeadline = min(otherDeadline, neighbours.nextDeadline)
         dropChangedHop()
         switch found {
@@ -33,6 +34,8 @@ extension NetworkInterface where Device: ~Copyable {
             return .waits(neighbour)
         case .pending:
             return .waits(neighbour)
+        case .refused:
+            return .busy
         }
     }
 
@@ -121,7 +124,7 @@ extension NetworkInterface where Device: ~Copyable {
         case .hardware(let hardware):
             _ = sendFrame(packet, type: Ethernet.typeIPv6, to: hardware)
         case .waits(let neighbour): _ = keepWaiting(packet, for: neighbour)
-        case .loopback, .unreachable: break
+        case .loopback, .busy, .unreachable: break
         }
     }
 }

@@ -19,6 +19,8 @@ enum Hop {
     case loopback
     /// A request is under way.
     case waits(IPAddress)
+    /// Too many requests are.
+    case busy
     case unreachable
 }
 
@@ -127,7 +129,7 @@ public struct NetworkInterface<Device: NetworkDevice & ~Copyable>: ~Copyable {
         case .group(let hardware):
             return .hardware(hardware)
         case .link(let neighbour):
-            let found = arp.resolve(neighbour, now: now)
+            let found = arp.resolve(neighbour, isGateway: neighbour != destination, now: now)
             otherDeadline = min(otherDeadline, arp.nextDeadline)
             switch found {
             case .known(let hardware):
@@ -138,6 +140,8 @@ public struct NetworkInterface<Device: NetworkDevice & ~Copyable>: ~Copyable {
                 return .waits(IPAddress(neighbour))
             case .pending:
                 return .waits(IPAddress(neighbour))
+            case .refused:
+                return .busy
             }
         }
     }
@@ -154,7 +158,10 @@ public struct NetworkInterface<Device: NetworkDevice & ~Copyable>: ~Copyable {
     }
 
     /// What was remembered may hold no longer.
-    mutating func forgetLastHop() { lastDestination = .unspecified }
+    mutating func forgetLastHop() {
+        lastDestination = .unspecified
+        lastGeneration = 0
+    }
 
     /// Tells the ARP cache that the remembered neighbour is in use, before that is forgotten. IPv6's
     /// has itself asked for again when an answer grows old.
@@ -229,6 +236,9 @@ public struct NetworkInterface<Device: NetworkDevice & ~Copyable>: ~Copyable {
             loopback.append(packet.bytes(body))
             otherDeadline = Instant(nanoseconds: 0)
             return .sent
+        case .busy:
+            statistics.droppedQueueFull &+= 1
+            return .busy
         case .waits(let neighbour):
             return waits && keepWaiting(packet.bytes(body), for: neighbour) ? .waiting : .busy
         }

@@ -54,6 +54,16 @@ extension NetworkStack where Device: ~Copyable {
         if isUnicast { interface.ipv6.lastLocal = header.destination }
         switch IPv6Walk.walk(whole, header) {
         case .payload(let protocolNumber, let offset):
+            // Who has no address yet asks for neighbours and tells of groups; nothing can be answered
+            // (RFC 4291 §2.5.2, RFC 4443 §2.4 (e)).
+            guard
+                header.source != .unspecified
+                    || protocolNumber == IPProtocol.icmpV6 && offset < whole.byteCount
+                        && whole.octet(at: offset) != ICMPv6.echo
+            else {
+                interface.statistics.droppedIPv6Headers &+= 1
+                return
+            }
             let packet = ReceivedPacket(
                 header, protocolNumber: protocolNumber, headerLength: offset, isUnicast: isUnicast,
                 checksumVerified: checksumVerified)
