@@ -98,6 +98,39 @@ import Testing
         #expect(whole.text.hasPrefix("HTTP/1.1 200 "))
     }
 
+    @Test func whoHasBeenSendingAHeadForLongestMakesRoom() async {
+        var limits = HTTPLimits()
+        limits.slowHeads = 4096
+        let service = TestService(
+            limits: limits, timeouts: HTTPTimeouts(), handler: ConnectionTests.echo)
+        let line = "POST / HTTP/1.1\r\nHost: a\r\nX-Padding: " + String(repeating: "a", count: 1000)
+        let end = "\r\nContent-Length: 2\r\n\r\n"
+        let slow = MemoryTransport([.receive(octets(line)), .pass(second), .end])
+        // While the slow one waits for more, others come with as much, at once or in pieces.
+        let others = [
+            MemoryTransport([
+                .receive(octets(line + end)), .pass(second), .receive(octets("hi")), .end,
+            ]),
+            MemoryTransport([
+                .receive(octets(line)), .pass(second), .receive(octets(end + "hi")), .end,
+            ]),
+        ]
+        var held: [Int] = []
+        slow.duringWait = {
+            held.append(service.slowHeads)
+            service.slowHeads += 1500
+            for other in others { await service.serve(other) }
+            held.append(service.slowHeads)
+        }
+        await service.serve(slow)
+        #expect(held.count == 2 && held[0] > 1000)
+        for other in others { #expect(other.text.hasPrefix("HTTP/1.1 200 "), "\(other.text)") }
+        // Nothing is held of the slow one from then on, and nothing was answered.
+        #expect(held.last == 1500)
+        #expect(service.slowHeads == 1500)
+        #expect(slow.outbox.isEmpty && slow.isFinished)
+    }
+
     @Test func idleConnectionsHoldNoHeads() async {
         final class Place: @unchecked Sendable {
             var service: TestService?

@@ -34,6 +34,8 @@ final class MemoryTransport: HTTPTransport, @unchecked Sendable {
     var runLimit = Int.max
     var waits = 0
     var onWait: (() -> Void)?
+    /// What others do during the second wait, when the first octets have come.
+    var duringWait: (nonisolated(nonsending) () async -> Void)?
 
     init(_ script: [Event]) { self.script = script }
 
@@ -69,6 +71,7 @@ final class MemoryTransport: HTTPTransport, @unchecked Sendable {
     {
         waits += 1
         onWait?()
+        if waits == 2 { await duringWait?() }
         while true {
             if isAborted { throw .reset }
             if isInterrupted { throw .interrupted }

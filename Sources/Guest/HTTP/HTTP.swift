@@ -43,8 +43,9 @@ public struct HTTPLimits: Sendable {
     /// connection usable; with more to come it is closed.
     public var drain: UInt64 = 65536
     /// Octets held of request heads that come in pieces, or whose bodies do, of all connections
-    /// together: slow clients cannot use up the memory. Such a request beyond that is answered 503;
-    /// those that arrive whole are not concerned.
+    /// together: slow clients cannot use up the memory. Beyond that, who has been sending a head for
+    /// longest is cut off; without any such, the request is answered 503. Those that arrive whole are
+    /// not concerned.
     public var slowHeads = 4 << 20
 
     public init() {}

@@ -372,8 +372,11 @@ public final class HTTPBodyWriter<Transport: HTTPTransport>: @unchecked Sendable
 
     /// The content is over.
     nonisolated(nonsending) func finish() async throws(HTTPExchangeError) {
+        let wasOver = isOver
+        // Who keeps the writer writes into no other request.
+        isOver = true
         if let failure { throw failure }
-        if isOver || connection.isAnsweredEarly { return connection.leaveRequestOpen() }
+        if wasOver || connection.isAnsweredEarly { return connection.leaveRequestOpen() }
         guard let remaining else {
             return try await connection.send(("0\r\n\r\n" as StaticString).octets)
         }

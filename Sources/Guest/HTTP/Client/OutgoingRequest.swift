@@ -107,7 +107,7 @@ public struct HTTPOutgoingRequest<Transport: HTTPTransport>: Sendable {
         return method.isIdempotent
     }
 
-    /// Writes the head (RFC 9112 §3), and small content behind it.
+    /// Writes the head (RFC 9112 §3).
     func writeHead(_ url: HTTPURL, into head: inout OctetBuffer) {
         head.append(method.name)
         head.append(" ")

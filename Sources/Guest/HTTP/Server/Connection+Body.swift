@@ -6,12 +6,14 @@ import _Concurrency
 extension HTTPServerConnection {
     /// Moves octets of the head aside, where they may stay for long.
     ///
-    /// - Returns: false if all connections together hold as much as they may; nothing was moved.
-    func holdHead(_ octets: RawSpan) -> Bool {
+    /// - Returns: false if all connections together hold as much as they may, and none of them waits
+    ///   for the rest of its head; nothing was moved.
+    func holdHead(_ octets: RawSpan, isWhole: Bool) -> Bool {
         let before = headCopy.capacity
-        guard service.slowHeads &+ octets.byteCount <= service.limits.slowHeads else {
-            return false
+        while service.slowHeads &+ octets.byteCount > service.limits.slowHeads {
+            guard service.giveUpSlowest(but: self) else { return false }
         }
+        if isWhole, before == 0 { headCopy = OctetBuffer(capacity: octets.byteCount) }
         headCopy.append(octets)
         service.slowHeads &+= headCopy.capacity &- before
         return true
@@ -31,7 +33,11 @@ extension HTTPServerConnection {
         if !headIsCopied {
             headCopy.removeAll()
             let length = head.length
-            guard transport.withReceived({ holdHead($0.extracting(first: length)) }) else {
+            guard
+                transport.withReceived({
+                    holdHead($0.extracting(first: length), isWhole: true)
+                })
+            else {
                 body = .failed(.overloaded)
                 return
             }

@@ -33,6 +33,8 @@ public final class HTTPServerConnection<Transport: HTTPTransport>: @unchecked Se
     private var deadline: UInt64 = 0
     /// An octet of the head that `readHead` reads has arrived.
     private var headHasBegun = false
+    /// Others needed what this connection held of a head that did not come to its end.
+    private var isGivenUp = false
     private var stage = Stage.betweenRequests
     /// What the handler threw.
     private var failure: HTTPError?
@@ -188,6 +190,7 @@ public final class HTTPServerConnection<Transport: HTTPTransport>: @unchecked Se
                     guard Transport.isTimeout(error), headHasBegun else { return false }
                     refusal = .requestTimeout
                 }
+                if isGivenUp { return false }
                 isIdle = false
             }
         } while refusal == nil
@@ -220,7 +223,7 @@ public final class HTTPServerConnection<Transport: HTTPTransport>: @unchecked Se
         let before = headCopy.count
         let taken: Int? = transport.withReceived { run in
             let count = min(run.byteCount, max(0, limits.head &+ 1 &- before))
-            return holdHead(run.extracting(first: count)) ? count : nil
+            return holdHead(run.extracting(first: count), isWhole: false) ? count : nil
         }
         guard let taken else { return .failed(.serviceUnavailable) }
         let outcome = headCopy.withOctets { parser.parse($0, limits: limits) }
@@ -352,6 +355,18 @@ public final class HTTPServerConnection<Transport: HTTPTransport>: @unchecked Se
     /// connection's task then closes it in the orderly way (RFC 9112 §9.6).
     func endIfIdle() {
         if isIdle { transport.interrupt() }
+    }
+
+    /// When patience with a head ends of which a part is held aside; nil if there is none.
+    var slowHeadDeadline: UInt64? {
+        stage == .betweenRequests && headHasBegun && headIsCopied && !isGivenUp ? deadline : nil
+    }
+
+    /// Ends the connection without an answer, for what it holds of a head to be free at once.
+    func giveUp() {
+        isGivenUp = true
+        releaseHead()
+        transport.interrupt()
     }
 
     /// Closes so that the last answer arrives: were unread octets left at close, TCP would reset

@@ -65,6 +65,22 @@ public final class HTTPService<Transport: HTTPTransport>: @unchecked Sendable {
         for connection in connections { connection.endIfIdle() }
     }
 
+    /// Gives up the connection whose head has been on its way longest: who is quick has come later.
+    ///
+    /// - Returns: false if no head of another than `own` is held in part.
+    @inline(never) func giveUpSlowest(but own: HTTPServerConnection<Transport>) -> Bool {
+        var victim: HTTPServerConnection<Transport>?
+        var earliest = UInt64.max
+        for connection in connections where connection !== own {
+            guard let deadline = connection.slowHeadDeadline, deadline < earliest else { continue }
+            earliest = deadline
+            victim = connection
+        }
+        guard let victim else { return false }
+        victim.giveUp()
+        return true
+    }
+
     /// Appends the Date line (RFC 9110 §6.6.1), made once a second.
     @inline(__always) func appendDate(_ transport: Transport) {
         let now = transport.now
