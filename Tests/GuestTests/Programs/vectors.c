@@ -14,8 +14,8 @@ static volatile sig_atomic_t interruptions;
 // Whether the widest registers that there are keep a value through a long loop.
 __attribute__((target("avx"))) static long keep_wide(uint64_t value) {
   uint64_t in[4] = {value, ~value, value * 3, value + 5}, out[4];
-  long rounds = 0, wrong = 0;
-  while (goes_on) {
+  long wrong = 0;
+  do {
     __asm__ volatile(
         "vmovups %1, %%ymm5\n vmovups %1, %%ymm13\n movl $20000, %%ecx\n"
         "1: decl %%ecx\n jnz 1b\n vmovups %%ymm13, %0\n"
@@ -23,22 +23,20 @@ __attribute__((target("avx"))) static long keep_wide(uint64_t value) {
     wrong += memcmp(in, out, sizeof(in)) != 0;
     __asm__ volatile("vmovups %%ymm5, %0" : "=m"(out) : : "xmm5");
     wrong += memcmp(in, out, sizeof(in)) != 0;
-    rounds++;
-  }
-  return rounds > 0 ? wrong : -1;
+  } while (goes_on);
+  return wrong;
 }
 
 static long keep_narrow(uint64_t value) {
   uint64_t in[2] = {value, ~value}, out[2];
-  long rounds = 0, wrong = 0;
-  while (goes_on) {
+  long wrong = 0;
+  do {
     __asm__ volatile(
         "movups %1, %%xmm5\n movl $20000, %%ecx\n 1: decl %%ecx\n jnz 1b\n movups %%xmm5, %0\n"
         : "=m"(out) : "m"(in) : "ecx", "xmm5", "cc");
     wrong += memcmp(in, out, sizeof(in)) != 0;
-    rounds++;
-  }
-  return rounds > 0 ? wrong : -1;
+  } while (goes_on);
+  return wrong;
 }
 
 static void *keep(void *argument) {

@@ -2,9 +2,9 @@
 
 import SwiftletNetwork
 
-@_exported import struct SwiftletNetwork.Instant
 @_exported import struct SwiftletNetwork.IPAddress
 @_exported import struct SwiftletNetwork.IPv4Address
+@_exported import struct SwiftletNetwork.Instant
 @_exported import struct SwiftletNetwork.SocketAddress
 @_exported import struct SwiftletNetwork.TCPConnectionStatistics
 
