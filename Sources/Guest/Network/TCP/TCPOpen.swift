@@ -37,6 +37,7 @@ extension TCPControlBlock {
             // The MSS counts options in (RFC 6691 §2).
             mss = max(mss &- TCPTimestamps.length, 64)
         }
+        agreedMss = UInt16(truncatingIfNeeded: mss)
         receiveLimit = min(receiveLimit, 0xFFFF << Int(receiveShift))
     }
 

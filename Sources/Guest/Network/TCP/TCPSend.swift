@@ -67,6 +67,7 @@ extension TCPControlBlock {
         {
             congestion.restartAfterIdle(mss: mss)
         }
+        if flags.contains(.shortened) { searchPath(&context, now: now, output: &output) }
         var pipe = recovery == .none && sacked.isEmpty && duplicateAcks == 0 ? inFlight : self.pipe
         if recovery != .none {
             guard retransmitLost(&pipe, &context, now: now, output: &output) else { return }

@@ -59,7 +59,7 @@ extension TCPControlBlock {
         if inFlight == 0 {
             probeWindow(&context, now: now, output: &output)
         } else {
-            if attempts > 2 { suspectBlackHole() }
+            if attempts > 2 { suspectBlackHole(now) }
             congestion.timedOut(inFlight: inFlight, mss: mss, first: attempts == 1)
             noteFirstRetransmission(now, mayUndo: attempts == 1)
             sendFlightAgain(&context, now: now, output: &output)
