@@ -78,6 +78,23 @@ struct TCPPathTests {
         #expect(path.swallowed == 3)
     }
 
+    @Test("a stream that never pauses tries the path too (RFC 8899 §5.3)")
+    func steadyStream() throws {
+        let path = try Path(rate: 5_000, window: 16_384)
+        let whole = path.status.maximumSegmentSize
+        path.limit = 1_300
+        #expect(path.send(50_000))
+        #expect(path.status.maximumSegmentSize == 1_220)
+        path.swallowed = 0
+        #expect(path.send(2_250_000, within: 500))
+        #expect(path.swallowed == 0)
+        #expect(path.send(2_250_000, within: 500))
+        #expect(path.swallowed == 1 && path.status.maximumSegmentSize == 1_220)
+        path.limit = .max
+        #expect(path.send(2_250_000, within: 500))
+        #expect(path.status.maximumSegmentSize == whole)
+    }
+
     @Test("from the shortest segments it goes up in two steps (RFC 8899 §5.3.2)")
     func twoSteps() throws {
         let path = try Path()

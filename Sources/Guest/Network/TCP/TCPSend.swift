@@ -44,7 +44,7 @@ extension TCPControlBlock {
         sndNxt += count
         flags.remove(.probed)
         sentTimes.restart(sndNxt, TCPSentTimes.clock(now))
-        roundTrip.backoff = 0
+        roundTrip.answered()
         attempts = 0
         progressAt = now
         retransmitAt = now.advanced(by: roundTrip.timeout(context.configuration)).nanoseconds
@@ -288,7 +288,7 @@ extension TCPControlBlock {
         if inFlight > 0 {
             if wasIdle {
                 retransmitAt = .max
-                roundTrip.backoff = 0
+                roundTrip.answered()
                 attempts = 0
                 progressAt = now
             }
