@@ -5,8 +5,9 @@ import Glibc
 import SwiftletTestSupport
 
 private let targets: [any FuzzTarget.Type] = [
-    NetworkFuzzing.self, DHCPFuzzing.self, DNSAnswerFuzzing.self, DNSResolverFuzzing.self,
-    RequestParserFuzzing.self, ChunkedDecoderFuzzing.self, ConnectionFuzzing.self,
+    NetworkFuzzing.self, DHCPFuzzing.self, DHCPv6Fuzzing.self, DNSAnswerFuzzing.self,
+    DNSResolverFuzzing.self, RequestParserFuzzing.self, ChunkedDecoderFuzzing.self,
+    ConnectionFuzzing.self,
     ResponseParserFuzzing.self, ClientFuzzing.self, CommandLineFuzzing.self,
     FileArchiveFuzzing.self, ELFFuzzing.self,
     ProgramFuzzing.self, VirtioFuzzing.self, DeviceFuzzing.self, CallFuzzing.self,

@@ -1,5 +1,6 @@
 // IPv6 of a booted guest: addresses that it makes, pings, pages, and streams beside Linux's TCP.
 
+import SwiftletBootProtocol
 import SwiftletBuild
 import SwiftletHypervisors
 import SwiftletNetwork
@@ -43,6 +44,32 @@ extension NetworkGuests {
                     #expect(end.output.contains("3 received"), "\(end.output)")
                     #expect(!end.output.contains("wrong data"), "\(end.output)")
                 }
+            }
+        }
+
+        // No IPv4 at all: its DHCP gets no answer.
+        @Test(
+            "A name server by stateless DHCPv6, and a host by name, beside a real server",
+            .enabled(if: Dnsmasq.isInstalled, "dnsmasq is not installed"),
+            arguments: MachineKind.environments)
+        func stateless(type: MachineKind) async throws {
+            let network = try await NetworkNamespace(.direct)
+            let addresses = try await NetworkIPv6(network)
+            let server = try Dnsmasq(network, addresses)
+            defer { server.stop() }
+            let image = try await GuestImages.guest("Fixture")
+            try await Machine.with(
+                image, type: type, on: network, address: .dhcp,
+                arguments: ["names", "a:host.test", "c:host.test:53"]
+            ) { machine in
+                let exit = try await machine.task.value
+                let output = await machine.output
+                #expect(exit == .exited(0) && !server.log.isEmpty, "\(output)\n\(server.log)")
+                let lines = output.split { $0.isNewline }.map(String.init)
+                let host = NetworkIPv6.hostAddress
+                #expect(
+                    lines == ["host.test is \(host)", "connected to \(host)"], "\(server.log)")
+                #expect(server.log.contains("DHCPINFORMATION-REQUEST"), "\(server.log)")
             }
         }
 

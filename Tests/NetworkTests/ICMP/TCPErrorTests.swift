@@ -133,6 +133,18 @@ import Testing
         #expect(opening.status.unacknowledged == 0)
     }
 
+    @Test func rfc1191Section3_1WhatMayComeIsNotWhatMayGo() throws {
+        var opening = try Opening()
+        let sent = opening.establish(sending: 1_000)
+        opening.report(code: 4, rest: 556, about: sent[0])
+        _ = opening.peer.sent()
+        _ = try opening.peer.stack.connect(
+            to: SocketAddress(IPAddress(LonelyStack.peer), port: 7), now: opening.peer.now)
+        // The way back may be another: all that the link takes is offered (RFC 9293 §3.7.1).
+        let syn = Array(try #require(opening.peer.sent().first)[14...])
+        #expect(Array(syn[40..<44]) == [2, 4] + be16(1_460))
+    }
+
     @Test func rfc1191Section6_4SegmentsTooLongGoAgainShorter() throws {
         var opening = try Opening()
         let sent = opening.establish(sending: 1_000)

@@ -103,6 +103,37 @@ struct TCPCongestionTests {
         #expect(congestion.slowStartThreshold > 1 << 26)
     }
 
+    @Test("a timeout leaves one segment, and cubic growth begins anew (RFC 9438 §4.8)")
+    func timeout() {
+        var congestion = TCPCongestion()
+        congestion.begin(mss: Self.mss, afterLoss: false)
+        let before = congestion.window
+        congestion.timedOut(inFlight: before, mss: Self.mss, first: true)
+        #expect(congestion.window == Self.mss)
+        #expect(congestion.slowStartThreshold == before * 7 / 10)
+        // The second timeout of one flight takes no more from what is to be reached again.
+        congestion.timedOut(inFlight: Self.mss, mss: Self.mss, first: false)
+        #expect(congestion.slowStartThreshold == before * 7 / 10)
+        // Slow start up to there.
+        for _ in 0..<4 {
+            congestion.acknowledged(
+                Self.mss, mss: Self.mss, limited: true, now: Instant(nanoseconds: second),
+                roundTrip: millisecond)
+        }
+        #expect(congestion.window == 5 * Self.mss)
+    }
+
+    @Test("one acknowledgement grows the window by eight segments at most (RFC 9406 §4.2, L)")
+    func hystartLimit() {
+        var congestion = TCPCongestion()
+        congestion.begin(mss: Self.mss, afterLoss: false)
+        let before = congestion.window
+        congestion.acknowledged(
+            100 * Self.mss, mss: Self.mss, limited: true, now: Instant(nanoseconds: 0),
+            roundTrip: 0)
+        #expect(congestion.window == before + 8 * Self.mss)
+    }
+
     @Test("whatever happens, the window keeps within its bounds")
     func bounds() {
         for mss in [64, 536, 1_460, 65_475] {

@@ -136,6 +136,29 @@ struct TCPHandshakeTests {
         #expect(third - first == 1_000_000_000 >> 12 || third - first == 1_000_000_000 >> 12 + 1)
     }
 
+    @Test("ports are picked by chance, and no one's twice (RFC 6056 §3.3.1)")
+    func ephemeralPorts() throws {
+        let host = Host(clientAddress)
+        let remote = SocketAddress(serverAddress, port: 80)
+        var ports: [Int] = []
+        for _ in 0..<500 {
+            _ = try host.tcp.connect(
+                from: clientAddress, to: remote, now: host.now, output: &host.output)
+            ports.append(Int(try #require(host.takeSent().last).from))
+        }
+        #expect(ports.allSatisfy { (49_152...65_535).contains($0) })
+        #expect(Set(ports).count == 500)
+        // Neither rising nor within a narrow band, as a counter's would be.
+        let steps = zip(ports, ports.dropFirst()).map { $1 - $0 }
+        #expect(steps.count { $0 > 0 } < 300 && steps.count { $0 < 0 } < 300)
+        #expect(steps.count { abs($0) < 64 } < 20)
+        // Another secret, other ports.
+        let other = Host(IPAddress(IPv4Address(10, 0, 0, 9)))
+        _ = try other.tcp.connect(
+            from: other.address, to: remote, now: other.now, output: &other.output)
+        #expect(other.takeSent().last.map { Int($0.from) } != ports[0])
+    }
+
     @Test("the window field of a SYN is not scaled, later ones are (RFC 7323 §2.2)")
     func windowScale() throws {
         let peer = ScriptedPeer()

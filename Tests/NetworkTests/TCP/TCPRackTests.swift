@@ -207,6 +207,33 @@ struct TCPRackTests {
         }
     }
 
+    @Test("a path that has become slower than the timeout is learnt (RFC 6298 §5, RFC 3522 §3.2)")
+    func slowerPath() throws {
+        let wire = Wire(WireFaults(delay: 10 * millisecond))
+        let ids = try wire.establish()
+        func send(_ count: Int, within seconds: UInt64) -> Bool {
+            var left = count
+            var received = 0
+            return wire.run(for: seconds * second) {
+                if left > 0, wire.client.sendRoom(ids.client) >= min(left, 10_000) {
+                    left -= wire.client.send(
+                        ids.client, [UInt8](repeating: 7, count: min(left, 10_000)))
+                }
+                received += wire.server.read(ids.server).count
+                return received == count
+            }
+        }
+        #expect(send(100_000, within: 10))
+        let before = wire.client.status(ids.client)
+        #expect(before.roundTripNanoseconds < 100 * millisecond && before.retransmissions == 0)
+        // A segment takes 0.3 s from now on, and a window many seconds: nothing is lost.
+        wire.faults.rate = 5_000
+        #expect(send(400_000, within: 100))
+        let after = wire.client.status(ids.client)
+        #expect(after.roundTripNanoseconds > second)
+        #expect(after.retransmissions < 12, "\(after.retransmissions)")
+    }
+
     @Test("a needless fast retransmission is taken back, and teaches patience (RFC 4015 §3)")
     func spuriousRecovery() throws {
         let peer = ScriptedPeer()

@@ -155,6 +155,49 @@ struct TCPRetransmissionTests {
         #expect(last.sack.map(\.1) == expected.map { base &+ $0.1 * 100 })
     }
 
+    @Test(
+        "SACK: what is in flight is neither told nor lost, and the window bounds it (RFC 6675 §4)")
+    func pipe() throws {
+        let peer = try sending(60, sack: true)
+        let host = peer.host
+        let first = peer.ack
+        _ = host.takeSent()
+        host.advance(40 * millisecond)
+        // Of ten segments the first four are lost. Seven tenths of ten: the window is seven.
+        peer.deliver(.ack, options: sackOption(first, [(4, 7)]))
+        var sent = host.takeSent().map { Int($0.seq &- first) / 1_460 }
+        // Three are still in flight, so that four may go: the lost ones, in their order.
+        #expect(sent == [0, 1, 2, 3])
+        #expect(host.status(peer.id).congestionWindow == 7 * 1_460)
+        // Each that arrives lets one more go, and nothing goes a third time.
+        for last in 8...10 {
+            peer.deliver(.ack, options: sackOption(first, [(4, last)]))
+            sent += host.takeSent().map { Int($0.seq &- first) / 1_460 }
+        }
+        #expect(sent == [0, 1, 2, 3, 10, 11, 12])
+        #expect(host.status(peer.id).retransmissions == 4)
+    }
+
+    @Test("a peer may drop what it had told by SACK: after a timeout all goes again (RFC 2018 §8)")
+    func reneging() throws {
+        let peer = try sending(10, sack: true)
+        let host = peer.host
+        let first = peer.ack
+        _ = host.takeSent()
+        host.advance(20 * millisecond)
+        peer.deliver(.ack, options: sackOption(first, [(1, 10)]))
+        #expect(host.takeSent().map(\.seq) == [first])
+        // Nothing more is heard of it until the timeout, and then only of what it has.
+        host.advance(2 * second)
+        var again: Set<UInt32> = Set(host.takeSent().map { ($0.seq &- first) / 1_460 })
+        for count: UInt32 in 1...10 {
+            peer.deliver(.ack, ack: first &+ count * 1_460)
+            again.formUnion(host.takeSent().map { ($0.seq &- first) / 1_460 })
+        }
+        #expect(again == Set(0...9))
+        #expect(host.status(peer.id).unacknowledged == 0)
+    }
+
     @Test("SACK ranges that lie do no harm")
     func sackLies() throws {
         let peer = try sending(10, sack: true)

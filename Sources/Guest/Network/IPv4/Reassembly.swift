@@ -144,20 +144,31 @@ struct Reassembly: ~Copyable {
         return .completed
     }
 
-    /// Drops what is too old.
-    mutating func expire(now: Instant) {
-        guard nextDeadline <= now else { return }
-        var index = 0
+    /// Drops one datagram that is too old; its beginning, if that has come, is what `takeCompleted` then
+    /// has. Without it nobody could tell what it was (RFC 1122 §3.3.2, RFC 8200 §4.5).
+    ///
+    /// - Returns: false if there was none.
+    @inline(never) mutating func expire(now: Instant) -> Bool {
+        guard nextDeadline <= now else { return false }
         nextDeadline = .never
-        while index < datagrams.count {
-            if datagrams[index].deadline <= now {
-                if !datagrams[index].isPoisoned { expired &+= 1 }
-                remove(index)
-            } else {
+        for index in datagrams.indices {
+            guard datagrams[index].deadline <= now else {
                 nextDeadline = min(nextDeadline, datagrams[index].deadline)
-                index += 1
+                continue
             }
+            nextDeadline = now
+            if !datagrams[index].isPoisoned { expired &+= 1 }
+            let pieces = datagrams[index].pieces
+            release(index)
+            for place in pieces.indices where pieces[place].start == 0 {
+                keep(pieces[place], in: index)
+                complete(index)
+                return true
+            }
+            remove(index)
+            return true
         }
+        return false
     }
 
     private func find(_ header: Fragment) -> Int? {
@@ -210,9 +221,13 @@ struct Reassembly: ~Copyable {
         var span = bytes.mutableSpan
         var raw = span.mutableBytes
         raw.copy(payload, to: 0)
-        octets += bytes.count
-        datagrams[index].received += bytes.count
-        datagrams[index].pieces.append(Piece(start: start, bytes: bytes))
+        keep(Piece(start: start, bytes: bytes), in: index)
+    }
+
+    private mutating func keep(_ piece: Piece, in index: Int) {
+        octets += piece.bytes.count
+        datagrams[index].received += piece.bytes.count
+        datagrams[index].pieces.append(piece)
     }
 
     private mutating func complete(_ index: Int) {

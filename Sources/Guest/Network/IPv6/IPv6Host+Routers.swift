@@ -59,6 +59,8 @@ extension IPv6Host {
         // 0 says nothing, and a few hops would cut us off from all that is not near.
         if advertisement.hopLimit >= 32 { hopLimit = advertisement.hopLimit }
         if advertisement.lifetimeSeconds > 0 { solicitationAt = .never }
+        // M, addresses, or O, other things (RFC 4861 §4.2).
+        if message.octet(at: 5) & 0xC0 != 0 { hasServers = true }
         var offset = RouterAdvertisement.fixedLength
         while offset < message.byteCount {
             let (option, next) = RouterAdvertisement.option(in: message, at: offset)

@@ -52,6 +52,8 @@ struct IPv6Host: ~Copyable {
     var mtu = 65_535
     var hopLimit: UInt8 = 64
     private(set) var isActive = false
+    /// A router has said that servers of DHCPv6 know more.
+    var hasServers = false
     /// Routes have changed: what was looked up holds no longer.
     var hasChanged = false
     /// Addresses have come or gone: to be told.

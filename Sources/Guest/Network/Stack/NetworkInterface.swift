@@ -97,8 +97,13 @@ public struct NetworkInterface<Device: NetworkDevice & ~Copyable>: ~Copyable {
 
     /// The longest packet towards `destination`.
     func mtu(to destination: IPAddress) -> Int {
-        let link = destination.isV4 ? linkMTU : min(linkMTU, ipv6.mtu)
+        let link = longestPacket(of: destination)
         return pathMTU.isEmpty ? link : pathMTU.mtu(to: destination, link: link, now: now)
+    }
+
+    /// The longest packet of the address's version on the link.
+    func longestPacket(of address: IPAddress) -> Int {
+        address.isV4 ? linkMTU : min(linkMTU, ipv6.mtu)
     }
 
     // MARK: Next hop

@@ -131,7 +131,7 @@ public struct NetworkStack<Device: NetworkDevice & ~Copyable>: ~Copyable {
     @inline(never) private mutating func pollOthers(now: Instant) {
         if interface.arp.nextDeadline <= now { pollARP(now: now) }
         if Features.ipv6, interface.deadlineIPv6 <= now { pollIPv6(now: now) }
-        reassembly.expire(now: now)
+        while reassembly.expire(now: now) { reportExpired(now: now) }
         if dhcp.nextDeadline <= now { pollDHCP(now: now) }
         if defence.nextDeadline <= now { pollDefence(now: now) }
         if interface.hasLoopback { receiveLoopback(now: now) }

@@ -220,20 +220,34 @@ extension NetworkStack where Device: ~Copyable {
         }
     }
 
-    /// Delivers a packet without options and extensions that this stack has put together.
-    private mutating func deliverWhole(
-        _ bytes: RawSpan, isUnicast: Bool, checksumVerified: Bool, now: Instant
+    /// Tells who sent a datagram that it was not whole in time, if its beginning is there.
+    mutating func reportExpired(now: Instant) {
+        let first = reassembly.takeCompleted()
+        deliverWhole(
+            first.span.bytes, isUnicast: false, checksumVerified: false, isExpired: true, now: now)
+    }
+
+    /// Delivers a packet without options and extensions that this stack has put together; of one that
+    /// has `isExpired`, an error goes back.
+    @inline(never) private mutating func deliverWhole(
+        _ bytes: RawSpan, isUnicast: Bool, checksumVerified: Bool, isExpired: Bool = false,
+        now: Instant
     ) {
+        var packet: ReceivedPacket
         if let header = IPv4Header(bytes) {
-            deliver(
-                bytes,
-                ReceivedPacket(header, isUnicast: isUnicast, checksumVerified: checksumVerified),
-                now: now)
+            packet = ReceivedPacket(
+                header, isUnicast: isUnicast, checksumVerified: checksumVerified)
         } else if Features.ipv6, let header = IPv6Header(bytes, isLoopback: true) {
-            var packet = ReceivedPacket(
+            packet = ReceivedPacket(
                 header, protocolNumber: header.nextHeader, headerLength: IPv6Header.length,
                 isUnicast: isUnicast, checksumVerified: checksumVerified)
             packet.hopLimit = 0
+        } else {
+            return
+        }
+        if isExpired {
+            sendExpired(bytes, packet, now: now)
+        } else {
             deliver(bytes, packet, now: now)
         }
     }

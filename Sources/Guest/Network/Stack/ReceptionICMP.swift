@@ -112,12 +112,27 @@ extension NetworkStack where Device: ~Copyable {
             isV4 ? code : code6, word: 0, about: whole, packet, now: now)
     }
 
+    /// Tells the sender of a datagram that fragments of it did not come (RFC 1122 §3.3.2, RFC 4443 §3.3).
+    mutating func sendExpired(_ whole: RawSpan, _ packet: ReceivedPacket, now: Instant) {
+        let isV4 = packet.source.isV4
+        let isICMP = packet.protocolNumber == (isV4 ? IPProtocol.icmp : IPProtocol.icmpV6)
+        // Not to groups, and not about errors; of ICMP the one question alone is surely none.
+        guard isOwn(packet.destination),
+            !isICMP || whole.octet(at: packet.headerLength) == (isV4 ? ICMP.echo : ICMPv6.echo)
+        else { return }
+        sendError(
+            isV4 ? ICMP.timeExceeded : ICMPv6.timeExceeded, 1, word: 0, about: whole, packet,
+            now: now)
+    }
+
     /// Sends an error about a packet, with as much of that as is asked for: of IPv4 eight octets of
     /// payload (RFC 792), of IPv6 as much as fits everywhere (RFC 4443 §2.4 (c)).
     @inline(never) mutating func sendError(
         _ type: UInt8, _ code: UInt8, word: UInt32, about whole: RawSpan,
         _ packet: ReceivedPacket, now: Instant
     ) {
+        // Who has no address is told nothing (RFC 4443 §2.4 (e)).
+        guard packet.source != .unspecified else { return }
         guard errorLimit.allows(now: now) else {
             interface.statistics.droppedRateLimited &+= 1
             return

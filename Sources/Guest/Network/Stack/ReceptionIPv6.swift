@@ -73,8 +73,7 @@ extension NetworkStack where Device: ~Copyable {
             reassemble(Fragment(header, fragment), payload, isUnicast: isUnicast, now: now)
         case .problem(let code, let pointer, let alsoGroup):
             interface.statistics.droppedIPv6Headers &+= 1
-            // Who has no address is told nothing (RFC 4443 §2.4 (e)).
-            guard isUnicast || alsoGroup, header.source != .unspecified else { return }
+            guard isUnicast || alsoGroup else { return }
             let packet = ReceivedPacket(
                 header, protocolNumber: header.nextHeader, headerLength: IPv6Header.length,
                 isUnicast: isUnicast, checksumVerified: checksumVerified)

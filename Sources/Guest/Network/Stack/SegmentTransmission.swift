@@ -111,6 +111,10 @@ extension NetworkInterface: SegmentOutput where Device: ~Copyable {
         mtu(to: to) - (to.isV4 ? IPv4Header.length : IPv6Header.length)
     }
 
+    public func maximumReceived(from: IPAddress) -> Int {
+        longestPacket(of: from) - (from.isV4 ? IPv4Header.length : IPv6Header.length)
+    }
+
     @inline(__always) private mutating func transmitSegment(
         from source: IPv4Address, to destination: IPv4Address, hardware: UInt64, length: Int,
         segmentSize: Int, _ marks: Bool, _ fill: (inout MutableRawSpan) -> Void

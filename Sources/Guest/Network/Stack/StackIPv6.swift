@@ -47,15 +47,27 @@ extension NetworkStack where Device: ~Copyable {
         return addresses
     }
 
-    /// Servers to ask for names: DHCP's, then those that routers have named (RFC 8106 §5.3.1).
-    public var nameServers: [IPAddress] {
+    /// True if a router has said that servers of DHCPv6 know more, such as name servers.
+    public var hasServersOfDHCPv6: Bool { Features.ipv6 && interface.ipv6.hasServers }
+
+    /// The client of stateless DHCPv6 for this card, for who wants to know them.
+    public func makeDHCPv6Client() -> DHCPv6Client {
+        DHCPv6Client(hardwareAddress: interface.hardwareAddress)
+    }
+
+    /// Servers to ask for names.
+    public var nameServers: [IPAddress] { nameServers(stateless: []) }
+
+    /// The same, with those that `DHCPv6Client` has learnt: DHCP's, of either version, come before those
+    /// that routers have named (RFC 8106 §5.3.1).
+    public func nameServers(stateless: [IPAddress]) -> [IPAddress] {
         var servers: [IPAddress] = []
         if let lease = dhcp.lease {
             for index in lease.nameServers.indices {
                 servers.append(IPAddress(lease.nameServers[index]))
             }
         }
-        if Features.ipv6 { servers += interface.ipv6.nameServers }
+        if Features.ipv6 { servers += stateless + interface.ipv6.nameServers }
         return servers
     }
 

@@ -43,6 +43,10 @@ public protocol SegmentOutput: ~Copyable {
     /// Octets of TCP header and payload that fit into one packet towards `to` (the MTU less the IP
     /// header).
     func maximumSegment(to: IPAddress) -> Int
+
+    /// Octets of TCP header and payload that a packet from there may bring: what the link takes,
+    /// whatever routers have said of packets to there (RFC 1191 §3.1, RFC 9293 §3.7.1).
+    func maximumReceived(from: IPAddress) -> Int
 }
 
 extension SegmentOutput where Self: ~Copyable {
@@ -60,4 +64,6 @@ extension SegmentOutput where Self: ~Copyable {
     ) -> SegmentResult { .indirect }
 
     public func longestBurst(to: IPAddress) -> Int { 0 }
+
+    public func maximumReceived(from: IPAddress) -> Int { maximumSegment(to: from) }
 }

@@ -66,7 +66,7 @@ extension TCPControlBlock {
         {
             measured(TCPSentTimes.clock(now) &- sentAt, flightBefore)
         }
-        roundTrip.backoff = 0
+        roundTrip.answered()
         attempts = 0
         progressAt = now
         advanceRecovery(octets, flightBefore: flightBefore, now)

@@ -78,6 +78,8 @@ struct TCPConnectionFlags: OptionSet {
     /// An acknowledgement is due at once that tells of octets out of order, or received twice: a
     /// segment with octets has no room for that.
     static var sackNow: TCPConnectionFlags { bit(30) }
+    /// Segments are shorter than was agreed on, and longer ones are to be tried (`searchPath`).
+    static var shortened: TCPConnectionFlags { bit(31) }
 
     @inline(__always)
     func contains(_ other: TCPConnectionFlags) -> Bool { rawValue & other.rawValue != 0 }
@@ -140,6 +142,15 @@ struct TCPControlBlock: ~Copyable {
     var sendShift: UInt8 = 0
     /// Maximum payload of a segment that this side sends.
     var mss = 536
+    /// What both sides agreed on; the path may take less.
+    var agreedMss: UInt16 = 536
+    /// The one longer segment that is out, to see whether it arrives (RFC 8899): its payload, or 0 if
+    /// there is none; SND.NXT behind it; and `retransmissions` before it.
+    var triedMss: UInt16 = 0
+    var triedEnd: SequenceNumber
+    var triedAfter: UInt32 = 0
+    /// When the next one goes, in ticks of `TCPSentTimes`.
+    var searchAt: UInt32 = 0
     var sendRing = ByteRing()
 
     // Congestion and loss.
@@ -213,6 +224,7 @@ struct TCPControlBlock: ~Copyable {
         rackEnd = iss
         latenessRound = iss
         probeEnd = iss
+        triedEnd = iss
         markedAt = iss
         roundEnd = iss
         receiveLimit = configuration.firstWindow

@@ -47,18 +47,72 @@ extension TCPControlBlock {
             TCPHeader.minimumLength &+ (flags.contains(.timestamps) ? TCPTimestamps.length : 0)
         let longest = max(segment &- header, 64)
         guard longest < mss, isSynchronized else { return }
-        mss = longest
+        shorten(to: longest, now)
         sendFlightAgain(&context, now: now, output: &output)
+    }
+
+    @inline(never)
+    private mutating func shorten(to length: Int, _ now: Instant) {
+        mss = length
+        triedMss = 0
+        flags.insert(.shortened)
+        searchLater(now)
+    }
+
+    /// Ten minutes in ticks (PMTU_RAISE_TIMER of RFC 8899 §5.1.1; RFC 1191 §6.3).
+    private static var searchInterval: UInt32 { 585_937_500 }
+
+    private mutating func searchLater(_ now: Instant) {
+        searchAt = TCPSentTimes.clock(now) &+ Self.searchInterval
+    }
+
+    /// Segments have been shortened. After a while one that is longer goes out among the others, with
+    /// enough behind it to tell if it is lost; if it arrives, all are as long (RFC 4821 §7, RFC 8899
+    /// §5.3). From the shortest it goes up by the two steps of `suspectBlackHole`.
+    @inline(never)
+    mutating func searchPath(
+        _ context: inout TCPContext, now: Instant, output: inout some SegmentOutput & ~Copyable
+    ) {
+        guard recovery == .none, sacked.isEmpty else { return }
+        if triedMss > 0 {
+            guard sndUna >= triedEnd else { return }
+            if retransmissions == triedAfter {
+                mss = Int(triedMss)
+            } else {
+                searchLater(now)
+            }
+            triedMss = 0
+        }
+        let longest = Int(agreedMss)
+        let usual = mss
+        guard usual < longest else {
+            flags.remove(.shortened)
+            return
+        }
+        let wait = Int32(bitPattern: TCPSentTimes.clock(now) &- searchAt)
+        let length = usual < 1_220 ? min(1_220, longest) : longest
+        let flight = inFlight
+        guard wait >= 0, sendRing.count &- flight >= length &+ 4 &* usual,
+            sndWnd &- flight >= length, congestion.window > flight, !flags.contains(.finSent)
+        else { return }
+        // As long as the one segment, so that it is not cut on its way down.
+        mss = length
+        if sendNext(length, &context, now: now, output: &output) {
+            triedMss = UInt16(truncatingIfNeeded: length)
+            triedEnd = sndNxt
+            triedAfter = retransmissions
+        }
+        mss = usual
     }
 
     /// Timeouts follow each other: perhaps only long segments vanish, and the router that drops
     /// them says nothing. Shorter ones are tried, first those that nearly every path takes, then
     /// those that every path has to (RFC 4821 §7.7, RFC 8899 §4.2).
     @inline(never)
-    mutating func suspectBlackHole() {
+    mutating func suspectBlackHole(_ now: Instant) {
         let length = mss > 1_220 ? 1_220 : attempts > 4 ? 536 : mss
         // The path of segments that are shorter anyway is not what fails.
-        if inFlight >= length { mss = min(mss, length) }
+        if inFlight >= length, length < mss { shorten(to: length, now) }
     }
 
     /// Why the connection ends when retransmissions run out: the network may have told, and then

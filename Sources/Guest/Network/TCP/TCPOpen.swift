@@ -37,6 +37,7 @@ extension TCPControlBlock {
             // The MSS counts options in (RFC 6691 §2).
             mss = max(mss &- TCPTimestamps.length, 64)
         }
+        agreedMss = UInt16(truncatingIfNeeded: mss)
         receiveLimit = min(receiveLimit, 0xFFFF << Int(receiveShift))
     }
 
@@ -49,7 +50,7 @@ extension TCPControlBlock {
         _ allowed: TCPSynOptions, stamp: UInt32, window: Int, _ context: inout TCPContext,
         output: inout some SegmentOutput & ~Copyable
     ) -> Bool {
-        var options = offer(maximumSegment: output.maximumSegment(to: tuple.remote), context)
+        var options = offer(maximumSegment: output.maximumReceived(from: tuple.remote), context)
         if allowed.windowShift == nil { options.windowShift = nil }
         options.sackPermitted = allowed.sackPermitted
         if options.timestamps != nil, let peers = allowed.timestamps {

@@ -152,13 +152,7 @@ extension TCPControlBlock {
         let flight = inFlight
         let length = min(sendRing.count &- flight, sndWnd &- flight, mss)
         if length > 0, !flags.contains(.finSent) {
-            guard
-                emit(
-                    .ack, at: sndNxt, offset: flight, length: length, sackRanges: 0, &context,
-                    now: now, output: &output)
-            else { return }
-            sndNxt += length
-            sentTimes.add(sndNxt, TCPSentTimes.clock(now), step: mss, first: sndUna)
+            guard sendNext(length, &context, now: now, output: &output) else { return }
         } else {
             let last = min(mss, flight)
             guard
@@ -169,6 +163,22 @@ extension TCPControlBlock {
         }
         flags.insert(.probing)
         probeEnd = sndNxt
+    }
+
+    /// Sends one segment of new octets, whatever the congestion window says.
+    @inline(never)
+    mutating func sendNext(
+        _ length: Int, _ context: inout TCPContext, now: Instant,
+        output: inout some SegmentOutput & ~Copyable
+    ) -> Bool {
+        guard
+            emit(
+                .ack, at: sndNxt, offset: inFlight, length: length, sackRanges: 0, &context,
+                now: now, output: &output)
+        else { return false }
+        sndNxt += length
+        sentTimes.add(sndNxt, TCPSentTimes.clock(now), step: mss, first: sndUna)
+        return true
     }
 
     /// SND.UNA has moved while a probe was out (RFC 8985 §7.4): if the probe mended a loss, that

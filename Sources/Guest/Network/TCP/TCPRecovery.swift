@@ -111,15 +111,14 @@ extension TCPControlBlock {
         flags.remove([.probing, .probeRepeated, .probeTimer, .reorderTimer])
         flags.insert(.retransmitFirst)
         retransmitAt = .max  // it begins anew with what goes again
-        noteFirstRetransmission(now, mayUndo: true)
+        noteFirstRetransmission(now)
     }
 
     /// What goes again is sent after `now`: an answer to what was sent before tells that it need
     /// not have been (RFC 3522).
     @inline(never)
-    mutating func noteFirstRetransmission(_ now: Instant, mayUndo: Bool) {
-        flags.remove(.mayUndo)
-        guard mayUndo, flags.contains(.timestamps) else { return }
+    mutating func noteFirstRetransmission(_ now: Instant) {
+        guard flags.contains(.timestamps) else { return }
         flags.insert(.mayUndo)
         retransmitStamp = timestamp(now)
     }
@@ -133,7 +132,7 @@ extension TCPControlBlock {
             recovery != .none, Int32(bitPattern: stamps.echo &- retransmitStamp) < 0
         else { return }
         congestion.undo()
-        if recovery == .fast { flags.insert(.reorders) }
+        if recovery == .fast { flags.insert(.reorders) } else { roundTrip.wasEarly() }
         // No round trip is taken from this (RFC 4015 §3.4 would), nor from what is in flight: where
         // it was the acknowledgement that got lost, the time until now is the timeout's own, and a
         // timeout made of timeouts grows without end.

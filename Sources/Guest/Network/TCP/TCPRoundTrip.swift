@@ -9,6 +9,8 @@ struct TCPRoundTrip {
     private(set) var least = UInt64.max
     /// Doublings since the last answer (RFC 6298 §5.5).
     var backoff: UInt8 = 0
+    /// Those that answers leave: until there is a measurement, as timeouts were too early.
+    private var kept: UInt8 = 0
 
     init(initial: UInt64) {
         base = initial
@@ -29,7 +31,16 @@ struct TCPRoundTrip {
             smoothed = max(smoothed &- smoothed / 8 &+ measured / 8, 1)
         }
         base = smoothed &+ max(4 &* variation, 1_000_000)
+        kept = 0
     }
+
+    /// New octets were acknowledged, or the first ones are in flight.
+    @inline(__always)
+    mutating func answered() { backoff = kept }
+
+    /// A timeout was too early: the next ones are not, or none would ever be late enough for an answer
+    /// to be measured (RFC 6298 §5, at its end).
+    mutating func wasEarly() { kept = backoff }
 
     /// The handshake lost a segment: with no measurement, RTO starts at three seconds
     /// (RFC 6298 §5.7).

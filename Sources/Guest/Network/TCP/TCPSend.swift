@@ -44,7 +44,7 @@ extension TCPControlBlock {
         sndNxt += count
         flags.remove(.probed)
         sentTimes.restart(sndNxt, TCPSentTimes.clock(now))
-        roundTrip.backoff = 0
+        roundTrip.answered()
         attempts = 0
         progressAt = now
         retransmitAt = now.advanced(by: roundTrip.timeout(context.configuration)).nanoseconds
@@ -67,6 +67,7 @@ extension TCPControlBlock {
         {
             congestion.restartAfterIdle(mss: mss)
         }
+        if flags.contains(.shortened) { searchPath(&context, now: now, output: &output) }
         var pipe = recovery == .none && sacked.isEmpty && duplicateAcks == 0 ? inFlight : self.pipe
         if recovery != .none {
             guard retransmitLost(&pipe, &context, now: now, output: &output) else { return }
@@ -287,7 +288,7 @@ extension TCPControlBlock {
         if inFlight > 0 {
             if wasIdle {
                 retransmitAt = .max
-                roundTrip.backoff = 0
+                roundTrip.answered()
                 attempts = 0
                 progressAt = now
             }

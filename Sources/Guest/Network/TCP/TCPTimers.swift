@@ -60,9 +60,9 @@ extension TCPControlBlock {
         if inFlight == 0 {
             probeWindow(&context, now: now, output: &output)
         } else {
-            if attempts > 2 { suspectBlackHole() }
+            if attempts > 2 { suspectBlackHole(now) }
             congestion.timedOut(inFlight: inFlight, mss: mss, first: attempts == 1)
-            noteFirstRetransmission(now, mayUndo: attempts == 1)
+            if attempts == 1 { noteFirstRetransmission(now) }
             sendFlightAgain(&context, now: now, output: &output)
         }
         if retransmitAt == .max, inFlight > 0 || sendRing.count > 0 || flags.contains(.finQueued) {

@@ -14,6 +14,9 @@ import _Concurrency
         private var resolver = DNSResolver()
         private var waiters: [(ticket: DNSTicket, wait: WaitID)] = []
         private var drivers: [(ticket: DNSTicket, task: Task<Void, Never>)] = []
+        /// What servers of DHCPv6 have told.
+        var stateless: DHCPv6Client
+        let began: Instant
 
         static func shared() throws(NetworkError) -> NameLookup {
             if let instance { return instance }
@@ -22,7 +25,11 @@ import _Concurrency
             return lookup
         }
 
-        private init(_ network: Network) { self.network = network }
+        private init(_ network: Network) {
+            self.network = network
+            began = network.now
+            stateless = network.stack.makeDHCPv6Client()
+        }
 
         func forget() { resolver.forget() }
 

@@ -1,4 +1,4 @@
-// Which name servers are asked: the application's choice, the host's, or what DHCP says.
+// Which name servers are asked: the application's choice, the host's, or what the network says.
 
 import SwiftletBootProtocol
 import SwiftletMachine
@@ -14,31 +14,45 @@ import _Concurrency
         /// How long an address is waited for, in nanoseconds, and how often it is looked for.
         private static let patience: UInt64 = 10_000_000_000
         private static let interval: UInt64 = 10_000_000
+        /// How long routers have to answer, from the first question on, in nanoseconds.
+        private static let routersPatience: UInt64 = 1_000_000_000
         private static let port: UInt16 = 53
 
         /// The servers, in the order in which they are to be asked. Waits for an address, with
-        /// which DHCP tells of them, or for a router that does; empty if they tell of none.
+        /// which DHCP tells of them, or for a router that does, or says who does; empty if they
+        /// tell of none.
         nonisolated(nonsending) static func find(
-            _ network: Network, until deadline: UInt64
+            _ lookup: NameLookup, until deadline: UInt64
         ) async throws(NetworkError) -> [SocketAddress] {
             if !chosen.isEmpty { return chosen }
             let servers = fromCommandLine()
             if !servers.isEmpty { return servers }
-            let end = min(deadline, network.now.nanoseconds &+ patience)
-            while network.stack.configuration == nil, network.stack.nameServers.isEmpty,
-                network.now.nanoseconds < end
-            {
-                let moment = min(network.now.nanoseconds &+ interval, end)
+            let end = min(deadline, lookup.network.now.nanoseconds &+ patience)
+            while true {
+                let servers = fromNetwork(lookup)
+                let isAwaited = mayLearn(lookup)
+                let now = lookup.network.now.nanoseconds
+                if !servers.isEmpty || !isAwaited || now >= end { return servers }
+                let moment = min(now &+ interval, end)
                 if await Waits.cancellableWait(until: moment, { _ in }) == .cancelled {
                     throw .cancelled
                 }
             }
-            return fromNetwork(network)
         }
 
-        private static func fromNetwork(_ network: Network) -> [SocketAddress] {
+        /// True while somebody may still tell of servers.
+        private static func mayLearn(_ lookup: NameLookup) -> Bool {
+            let network = lookup.network
+            if lookup.learnServers() || network.stack.configuration == nil { return true }
+            return Features.ipv6
+                && network.now.nanoseconds < lookup.began.nanoseconds &+ routersPatience
+        }
+
+        private static func fromNetwork(_ lookup: NameLookup) -> [SocketAddress] {
             var servers: [SocketAddress] = []
-            for address in network.stack.nameServers {
+            for address in lookup.network.stack.nameServers(
+                stateless: lookup.stateless.nameServers)
+            {
                 servers.append(SocketAddress(address, port: port))
             }
             return servers

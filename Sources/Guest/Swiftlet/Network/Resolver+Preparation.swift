@@ -21,9 +21,7 @@ import _Concurrency
             guard let name = DomainName(text: octets.span.bytes) else { throw .notAName }
             do throws(NetworkError) {
                 let lookup = try NameLookup.shared()
-                return (
-                    lookup, name, try await NameServers.find(lookup.network, until: deadline)
-                )
+                return (lookup, name, try await NameServers.find(lookup, until: deadline))
             } catch {
                 throw error == .cancelled ? .cancelled : .network(error)
             }

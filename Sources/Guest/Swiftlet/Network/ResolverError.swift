@@ -12,7 +12,7 @@ public struct ResolverError: Error {
         case noSuchName
         /// The name has nothing of what was asked for.
         case noData
-        /// No name server is known: neither DHCP nor the command line (`dns=`) names one.
+        /// No name server is known: neither DHCP, nor a router, nor the command line (`dns=`) names one.
         case noServer
         /// No server has answered in time, or the deadline passed.
         case timedOut
@@ -58,7 +58,7 @@ extension ResolverError.Cause: CustomStringConvertible {
         case .notAName: "this is no host's name"
         case .noSuchName: "there is no such name"
         case .noData: "the name has no such records"
-        case .noServer: "no name server is known (DHCP named none, nor did --dns)"
+        case .noServer: "no name server is known (the network named none, nor did --dns)"
         case .timedOut: "no name server answered in time"
         case .serverFailure: "the name servers cannot tell"
         case .tooManyAliases: "the name is an alias of an alias, too often"
