@@ -20,7 +20,9 @@ struct SourceFile: CustomTestStringConvertible, Sendable {
             guard let place = words.firstIndex(of: "import"), place + 1 < words.count,
                 words[..<place].allSatisfy({ $0.hasPrefix("@") || Self.modifiers.contains($0) })
             else { return nil }
-            return words[place + 1]
+            // `import struct Module.Type`
+            let name = words.count > place + 2 ? words[place + 2] : words[place + 1]
+            return String(name.split(separator: ".")[0])
         }
     }
 

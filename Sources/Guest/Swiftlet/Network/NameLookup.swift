@@ -77,7 +77,7 @@ import _Concurrency
         /// Does what the resolver says until the question has ended.
         nonisolated(nonsending) private func drive(_ ticket: DNSTicket) async {
             // The newest attempt's; an older one's port is closed.
-            var socket: UDPSocket?
+            var socket: (UDPSocket, server: SocketAddress)?
             var connection: TCPConnection?
             while true {
                 switch nextAction(ticket) {
@@ -85,7 +85,7 @@ import _Concurrency
                     return end(ticket)
                 case .send(let message, let server):
                     connection = nil
-                    socket = send(message, to: server)
+                    socket = send(message, to: server).map { ($0, server) }
                     if socket == nil { resolver.noteUnreachable(ticket) }
                 case .stream(let message, let server, let deadline):
                     socket = nil
@@ -94,8 +94,8 @@ import _Concurrency
                 case .wait(let deadline):
                     if let connection {
                         await receive(ticket, connection, deadline)
-                    } else if let socket {
-                        await receive(ticket, socket, deadline)
+                    } else if let (socket, server) = socket {
+                        await receive(ticket, socket, from: server, deadline)
                     }
                 }
                 // Whoever was interested has left: nothing else cancels this task.
@@ -122,13 +122,15 @@ import _Concurrency
         }
 
         nonisolated(nonsending) private func receive(
-            _ ticket: DNSTicket, _ socket: UDPSocket, _ deadline: Instant
+            _ ticket: DNSTicket, _ socket: UDPSocket, from server: SocketAddress,
+            _ deadline: Instant
         ) async {
             switch await socket.arrival(until: deadline) {
             case .datagram(let datagram):
                 resolver.receive(ticket, datagram.payload.span.bytes, from: datagram.sender)
-            case .unreachable:
-                resolver.noteUnreachable(ticket)
+            case .unreachable(let place):
+                // Word of another place is nobody's who has seen the question.
+                if place == server { resolver.noteUnreachable(ticket) }
             case .timedOut, .cancelled:
                 break
             }

@@ -11,8 +11,8 @@ import _Concurrency
         /// What a wait for an answer came to.
         enum Arrival {
             case datagram(Datagram)
-            /// The network says that what was sent did not arrive (RFC 1122 §4.1.3.3).
-            case unreachable
+            /// The network says that what was sent there did not arrive (RFC 1122 §4.1.3.3).
+            case unreachable(SocketAddress)
             case timedOut
             case cancelled
         }
@@ -26,7 +26,7 @@ import _Concurrency
                         sender: endpoints.remote)
                 }
                 if let datagram { return .datagram(datagram) }
-                if network.stack.takeUnreachableUDP(id) != nil { return .unreachable }
+                if let place = network.stack.takeUnreachableUDP(id) { return .unreachable(place) }
                 let result = await Waits.cancellableWait(until: deadline.nanoseconds) {
                     network.setReceiver(id, $0)
                 }
