@@ -183,6 +183,8 @@ let fuzzTargets: [Target] =
             sources: [
                 "Fuzzing/Fuzzer.swift", "NetworkTests/Fuzzing/NetworkFuzzing.swift",
                 "NetworkTests/Fuzzing/DHCPFuzzing.swift", "NetworkTests/Fuzzing/DNSFuzzing.swift",
+                "NetworkTests/Fuzzing/DHCPv6Fuzzing.swift",
+                "NetworkTests/DHCP/DHCPv6ServerMessage.swift",
                 "NetworkTests/Fuzzing/SeedCorpus.swift",
                 "NetworkTests/Fuzzing/SeedCorpusIPv6.swift",
                 "NetworkTests/IPv6/LonelyStack+IPv6.swift",

@@ -62,7 +62,7 @@ extension TCPControlBlock {
         if sendRing.count == 0 { sendRing.rest(&context.pool) }
         if !sacked.isEmpty { fillHole(acknowledgment, &context) }
         if let sentAt = sentTimes.remove(through: acknowledgment), recovery == .none,
-            !flags.contains(.probing)  // Karn: RFC 6298 §3
+            !flags.contains(.probeRepeated)  // Karn: RFC 6298 §3
         {
             measured(TCPSentTimes.clock(now) &- sentAt, flightBefore)
         }
