@@ -134,8 +134,6 @@ struct RunCommand: AsyncParsableCommand {
                 hint: "Leave out one; files for the application go into the image by --files.",
                 exitCode: SwiftletBuild.ExitCode.usage)
         }
-        // What is opened next must not be taken for standard input.
-        if interactive, fcntl(STDIN_FILENO, F_GETFD) < 0 { _ = open("/dev/null", O_RDONLY) }
         let ports = try publish.map { try PublishedPort($0) }
         let memory = try MemorySize.parse(self.memory)
         try Monitors.check(self.monitor)
