@@ -48,10 +48,8 @@ struct SwiftletCommand: AsyncParsableCommand {
         }
         do {
             var command = try parse()
-            if let run = command as? RunCommand, run.detach, case .file(let contents) = run.given()
-            {
-                try run.runImmediately(contents)
-            } else if var asynchronous = command as? any AsyncParsableCommand {
+            if let run = command as? RunCommand, try run.runImmediately() { return }
+            if var asynchronous = command as? any AsyncParsableCommand {
                 try await asynchronous.run()
             } else {
                 try command.run()
