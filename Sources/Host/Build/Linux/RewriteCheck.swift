@@ -59,11 +59,20 @@ enum RewriteCheck {
         let before = rewritten.program.elf.bytes
         let after = rewritten.bytes
         guard before.count == after.count else { return UInt64(min(before.count, after.count)) }
-        var at = 0
+        var replaced: [(offset: Int, range: Range<UInt64>)] = []
         for (range, _) in rewritten.windows {
-            guard let offset = rewritten.program.offset(of: range.lowerBound), offset >= at,
-                before[at..<offset] == after[at..<offset]
-            else { return range.lowerBound }
+            guard let offset = rewritten.program.offset(of: range.lowerBound) else {
+                return range.lowerBound
+            }
+            replaced.append((offset, range))
+        }
+        // Segments may stand in the file in another order than in memory.
+        replaced.sort { $0.offset < $1.offset }
+        var at = 0
+        for (offset, range) in replaced {
+            guard offset >= at, before[at..<offset] == after[at..<offset] else {
+                return range.lowerBound
+            }
             at = offset + range.count
         }
         return before[at...] == after[at...] ? nil : UInt64(at)
