@@ -25,6 +25,7 @@ enum RewriteCheck {
         } catch {
             throw fault("its headers have changed", 0)
         }
+        let thunks = rewritten.thunks(entering: 0)
         for (range, thunk) in rewritten.windows {
             guard let start = analysis.map.index(of: range.lowerBound) else {
                 throw fault("a site outside of the code", range.lowerBound)
@@ -41,7 +42,9 @@ enum RewriteCheck {
                 elf.bytes[(offset + jump.length)..<(offset + range.count)]
                     .allSatisfy({ $0 == SyscallRewriter.filler })
             else { throw fault("a jump that does not lead to its thunk", range.lowerBound) }
-            guard reachesEntry(rewritten, thunk) else {
+            guard thunk >= rewritten.thunksAddress,
+                reachesEntry(thunks, from: Int(thunk - rewritten.thunksAddress))
+            else {
                 throw fault("a thunk that does not enter the library OS", thunk)
             }
         }
@@ -78,13 +81,11 @@ enum RewriteCheck {
         return before[at...] == after[at...] ? nil : UInt64(at)
     }
 
-    /// Whether a thunk comes, instruction by instruction, to its jump through the cell, having put
-    /// an address into rcx just before.
-    private static func reachesEntry(_ rewritten: RewrittenProgram, _ thunk: UInt64) -> Bool {
-        let octets = rewritten.thunks(entering: 0)
+    /// Whether the thunk at `start` of all thunks' octets comes, instruction by instruction, to its
+    /// jump through the cell, having put an address into rcx just before.
+    private static func reachesEntry(_ octets: [UInt8], from start: Int) -> Bool {
         let span = octets.span.bytes
-        guard thunk >= rewritten.thunksAddress else { return false }
-        var at = Int(thunk - rewritten.thunksAddress)
+        var at = start
         var isReturnSet = false
         while let instruction = Instruction(span, at: at) {
             let end = at + instruction.length
