@@ -35,6 +35,48 @@ struct ELFTests {
         #expect(throws: ELFError.unsupported("not little-endian")) { try ELFFile(bytes) }
     }
 
+    @Test("Names without end, and segments over the same octets, take no more than the file")
+    func sharedOctets() throws {
+        var bytes = SampleGuest().bytes
+        func write(_ value: Int, at place: Int, size: Int = 8) {
+            for octet in 0..<size {
+                bytes[place + octet] = UInt8(truncatingIfNeeded: value >> (8 * octet))
+            }
+        }
+        /// Appends the contents of a section.
+        func append(_ octets: [UInt8], section: Int) {
+            let sections = Int(bytes.span.bytes.littleEndian64(40))
+            write(bytes.count, at: sections + section * ELFSection.size + 24)
+            write(octets.count, at: sections + section * ELFSection.size + 32)
+            bytes += octets
+        }
+        append([UInt8](repeating: UInt8(ascii: "a"), count: 50_000), section: 3)
+        let symbol: [UInt8] = [1, 0, 0, 0, 2, 0, 1, 0] + [UInt8](repeating: 1, count: 16)
+        append((0..<2000).flatMap { _ in symbol }, section: 4)
+        let elf = try ELFFile(bytes)
+        #expect(elf.sections.map(\.name.utf8.count) == .init(repeating: 4096, count: 5))
+        let names = elf.symbols().map(\.name.utf8.count)
+        #expect(names.first == 4096)
+        #expect(names.reduce(0, +) <= 4 * bytes.count)
+
+        var note: [UInt8] = []
+        for word in [4, 50_000, 3] as [UInt32] { note.append(littleEndian: word) }
+        note += Array("GNU\0".utf8) + [UInt8](repeating: 1, count: 50_000)
+        let place = bytes.count
+        bytes += note
+        write(bytes.count, at: 32)
+        write(100, at: 56, size: 2)
+        for _ in 0..<100 {
+            ELFSegment(
+                type: ELFSegment.note, flags: 4, offset: UInt64(place), address: 0,
+                physicalAddress: 0, fileSize: UInt64(note.count), memorySize: 0, alignment: 4
+            ).append(to: &bytes)
+        }
+        let notes = try ELFFile(bytes).notes()
+        #expect(notes.first?.contents.count == 50_000)
+        #expect(notes.reduce(0) { $0 + $1.contents.count } <= bytes.count)
+    }
+
     @Test("Every truncation is refused or read")
     func truncations() {
         let bytes = SampleGuest().bytes

@@ -125,6 +125,30 @@ struct ImageTests {
         #expect(error?.message.contains("contradict each other") ?? false)
     }
 
+    @Test("An image with more segments than a monitor takes is refused before they are looked at")
+    func manySegments() throws {
+        let bytes = try ImageWriter.write(linked: SampleGuest().bytes, files: [], name: "guest")
+        let elf = try ELFFile(bytes)
+        let loads = elf.segments.filter { $0.type == ELFSegment.load }
+        func image(_ count: Int) throws -> Image {
+            var bytes = bytes
+            let more = [ELFSegment](repeating: loads[0], count: count - loads.count)
+            let segments = elf.segments + more
+            bytes.replaceSubrange(32..<40, with: littleEndian(UInt64(bytes.count)))
+            bytes.replaceSubrange(56..<58, with: littleEndian(UInt64(segments.count)).prefix(2))
+            for segment in segments { segment.append(to: &bytes) }
+            return try Image("guest", contents: bytes)
+        }
+        func littleEndian(_ value: UInt64) -> [UInt8] {
+            var octets: [UInt8] = []
+            octets.append(littleEndian: value)
+            return octets
+        }
+        #expect(try image(16).segments.count == 16)
+        let error = #expect(throws: ToolError.self) { try image(17) }
+        #expect(error?.message.contains("it has 17 segments, more than 16") ?? false)
+    }
+
     @Test("A linked guest that was not made an image of is no image")
     func notAnImage() {
         let error = #expect(throws: ToolError.self) {

@@ -61,6 +61,30 @@ struct RunCommandTests {
         #expect(end.errorOutput.contains("Give it more with -m."))
     }
 
+    @Test(
+        "In the background, with standard descriptors closed, an instance is started and watched",
+        arguments: MachineKind.environments)
+    func closedDescriptors(kind: MachineKind) async throws {
+        let image = try await GuestImages.example("HelloHTTP").path.string
+        try await InstanceTool.with(monitor: kind.monitorName) { swiftlet in
+            func closing(_ closed: String, _ arguments: [String]) async throws {
+                let outcome = try await ProcessRunner.collect(
+                    "/bin/sh", ["-c", "exec \"$0\" \"$@\" \(closed)", Machine.tool] + arguments,
+                    environment: ["XDG_STATE_HOME": swiftlet.state.string])
+                #expect(outcome.exitCode == 0, "\(closed): \(outcome.errorOutput)")
+                let rows = try await swiftlet.list()
+                #expect(rows.map(\.state) == ["running"], "\(closed): \(rows)")
+            }
+            for closed in ["<&- >&-", ">&- 2>&-", "<&- >&- 2>&-"] {
+                try await closing(
+                    closed, ["run", "-d", "--monitor", kind.monitorName, "--name", "web", image])
+                #expect(try await swiftlet("kill", "web").exitCode == 0)
+                try await closing(closed, ["restart", "web"])
+                #expect(try await swiftlet("rm", "--force", "web").exitCode == 0)
+            }
+        }
+    }
+
     @Test("Wrong flags are errors of usage")
     func flags() async throws {
         for (arguments, words) in [

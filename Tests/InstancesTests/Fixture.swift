@@ -90,6 +90,14 @@ struct Life: Sendable {
         return now
     }
 
+    /// Gives the supervisor commands that it finds together.
+    func tell(_ commands: InstanceCommand...) throws {
+        let control = try FileDescriptor.open(
+            instance.folder.control, .writeOnly, options: .nonBlocking)
+        let lines = commands.map { $0.line + "\n" }.joined()
+        try control.closeAfter { _ = try control.writeAll(Array(lines.utf8)) }
+    }
+
     /// The console so far.
     func console() throws -> String {
         var reader = ConsoleLogReader(try instance.folder.log)

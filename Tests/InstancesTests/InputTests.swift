@@ -79,6 +79,42 @@ struct InputTests {
         try pipe.reading.close()
     }
 
+    /// Pipes can be read without waiting since Linux 6.4, sockets always.
+    private static let canReadPipes: Bool = {
+        let release = (try? FileSystem.read("/proc/sys/kernel/osrelease")) ?? []
+        let numbers = String(decoding: release, as: UTF8.self).split { !$0.isNumber }
+            .compactMap { Int($0) }
+        return numbers.count > 1 && (numbers[0], numbers[1]) >= (6, 4)
+    }()
+
+    @Test(
+        "Octets that somebody else took after they were announced are not waited for",
+        arguments: canReadPipes ? [false, true] : [false])
+    func shared(isPipe: Bool) throws {
+        var pipe = try makePipe()
+        if !isPipe {
+            for file in [pipe.reading, pipe.writing] { try file.close() }
+            let ends = try InputSocket()
+            pipe = (ends.ours, ends.theirs)
+        }
+        let socket = try InputSocket()
+        var pump = InputPump(pipe.reading)
+        _ = try pipe.writing.writeAll([7])
+        var wanted = try #require(pump.polled(socket.ours))
+        #expect(poll(&wanted, 1, 0) == 1)
+        var buffer = [UInt8](repeating: 0, count: 10)
+        let taken = try buffer.withUnsafeMutableBytes { try pipe.reading.read(into: $0) }
+        #expect(taken == 1)
+        pump.pass(to: socket.ours)
+        #expect(pump.polled(socket.ours)?.fd == pipe.reading.rawValue)
+        #expect(fcntl(pipe.reading.rawValue, F_GETFL) & O_NONBLOCK == 0)
+        _ = try pipe.writing.writeAll([8])
+        pump.pass(to: socket.ours)
+        let count = try buffer.withUnsafeMutableBytes { try socket.theirs.read(into: $0) }
+        #expect(buffer[..<count] == [1, 0, 8])
+        for file in [pipe.reading, pipe.writing, socket.ours, socket.theirs] { try file.close() }
+    }
+
     @Test("A piece that does not go in at once goes in in parts, whole and in order")
     func parts() throws {
         let pipe = try makePipe()

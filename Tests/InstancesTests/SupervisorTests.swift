@@ -150,6 +150,24 @@ struct SupervisorTests {
         #expect(try await life.code == 0)
     }
 
+    @Test("Who asked for the end gets it, whatever somebody else asks for afterwards")
+    func stopBeforeRestart() async throws {
+        let life = try Life("test -e again && exit 9; touch again; head -c 1 >/dev/null; exit 5")
+        _ = try await life.wait(for: "running") { $0.state.phase == .running }
+        try life.tell(.stop(seconds: 1000), .restart(seconds: 1000))
+        #expect(try await life.code == 5)
+    }
+
+    @Test("After the end nothing is obeyed, even if it was asked for together with the end")
+    func restartBehindStop() async throws {
+        let life = try Life(
+            "test -e again && exit 0; touch again; exit 2", restart: .onFailure(limit: nil),
+            shortestWait: .seconds(1000))
+        _ = try await life.wait(for: "the wait") { $0.state.phase == .restarting }
+        try life.tell(.stop(seconds: 1000), .restart(seconds: 1000))
+        #expect(try await life.code == 2)
+    }
+
     @Test("One that removes itself leaves nothing but its exit code")
     func removesItself() async throws {
         let life = try Life("head -c 1 >/dev/null; exit 8", removes: true)

@@ -63,6 +63,30 @@ struct DeviceTests {
         #expect(model.isIntact)
     }
 
+    @Test("Frames that one turn has no room for wait for the next, and none is lost")
+    func mergedReceive() throws {
+        let model = try DriverModel()
+        let queue = Queue(0x2_0000, size: 64)
+        model.start(DriverModel.network, queues: 2, size: 64, features: 1 << 32 | 1 << 15)
+        // One buffer in 64 pieces of an octet, offered over and over.
+        for index in 0..<64 as Range<UInt64> {
+            queue.describe(
+                index, Self.buffer + index, 1,
+                flags: index < 63 ? Self.writes | Self.goesOn : Self.writes,
+                next: UInt16(index) + 1, in: model)
+        }
+        for _ in 0..<64 { queue.offer(0, in: model) }
+        for number in 0..<40 as Range<UInt8> {
+            let octets: [UInt8] = [0, 0, 0, 50] + .init(repeating: number, count: 50)
+            #expect(Glibc.write(model.host, octets, 54) == 54)
+        }
+        for _ in 0..<8 { _ = model.process() }
+        #expect(!model.needsReset(DriverModel.network))
+        #expect(queue.usedIndex(in: model) == 40)
+        #expect(model.octets(Self.buffer + 12, 50) == .init(repeating: 39, count: 50))
+        #expect(model.isIntact)
+    }
+
     @Test("Entropy fills what is offered, and two draws differ")
     func entropy() throws {
         let model = try DriverModel()

@@ -11,7 +11,10 @@
 #include <stdbool.h>
 #include <stdlib.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/uio.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -152,6 +155,20 @@ struct swiftlet_spawned swiftlet_spawn(const char *path, char *const arguments[]
     waitpid(pid, NULL, 0);
   }
   return result;
+}
+
+ssize_t swiftlet_read_ready(int file, void *target, size_t count) {
+  struct stat status;
+  mode_t type = fstat(file, &status) == 0 ? status.st_mode & S_IFMT : 0;
+  if (type == S_IFSOCK) return recv(file, target, count, MSG_DONTWAIT);
+  // Not of a regular file: there it would tell whether the octets are in memory.
+  if (type == S_IFIFO) {
+    struct iovec vector = {.iov_base = target, .iov_len = count};
+    ssize_t got = preadv2(file, &vector, 1, -1, RWF_NOWAIT);
+    // Pipes know that since Linux 6.4, those with names do not.
+    if (got >= 0 || (errno != EOPNOTSUPP && errno != ENOSYS)) return got;
+  }
+  return read(file, target, count);
 }
 
 int swiftlet_copy_file(int from, int to) {

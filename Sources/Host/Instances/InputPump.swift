@@ -1,6 +1,7 @@
 // Standard input on its way to a machine: read when the machine has taken what was read before, so
 // that one piece at most is held here.
 
+import CSwiftletProcess
 import Glibc
 import SwiftletBootProtocol
 import SwiftletBuild
@@ -65,13 +66,14 @@ struct InputPump {
     private mutating func read() {
         guard let source else { return }
         var octets = [UInt8](repeating: 0, count: Self.longest)
-        var count = 0
-        do {
-            count = try octets.withUnsafeMutableBytes { try source.read(into: $0) }
-        } catch Errno.wouldBlock {
-            // Somebody who shares the descriptor was faster, and has made it non-blocking.
-            return
-        } catch {}
+        var count = octets.withUnsafeMutableBytes {
+            swiftlet_read_ready(source.rawValue, $0.baseAddress, $0.count)
+        }
+        if count < 0 {
+            // Somebody who shares the descriptor was faster.
+            if errno == EAGAIN || errno == EINTR { return }
+            count = 0
+        }
         if count == 0 { self.source = nil }
         piece = InputPiece.header(count) + octets[..<count]
     }

@@ -32,18 +32,24 @@ final class SupervisedMachine {
 
     init(_ machine: Supervisor.Machine) throws(ToolError) {
         self.machine = machine
-        let word = try Pipe()
-        let console = try Pipe()
-        let complaints = try Pipe()
-        let input = machine.command.hasInput ? try InputSocket() : nil
-        let theirs = [word.reading, console.writing, complaints.writing, input?.theirs]
-            .compactMap { $0 }
-        let ours = [word.writing, console.reading, complaints.reading, input?.ours]
-            .compactMap { $0 }
+        // Whatever fails, nothing stays open: it is tried again, and again.
+        var ours: [FileDescriptor] = []
+        var theirs: [FileDescriptor] = []
         defer { for end in theirs { try? end.close() } }
-        (self.word, self.console, self.complaints, self.input) =
-            (word.writing, console.reading, complaints.reading, input?.ours)
         do throws(ToolError) {
+            let word = try Pipe()
+            ours.append(word.writing)
+            theirs.append(word.reading)
+            for _ in 0..<2 {
+                let said = try Pipe()
+                ours.append(said.reading)
+                theirs.append(said.writing)
+            }
+            if machine.command.hasInput {
+                let input = try InputSocket()
+                ours.append(input.ours)
+                theirs.append(input.theirs)
+            }
             process = try ChildProcess.start(
                 machine.command.program, machine.command.arguments, descriptors: theirs,
                 options: [.ownGroup, .diesWithParent],
@@ -52,6 +58,8 @@ final class SupervisedMachine {
             for end in ours { try? end.close() }
             throw error
         }
+        (word, console, complaints) = (ours[0], ours[1], ours[2])
+        input = ours.count > 3 ? ours[3] : nil
         for end in ours { end.makeNonblocking() }
     }
 

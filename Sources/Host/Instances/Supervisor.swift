@@ -270,12 +270,15 @@ public final class Supervisor {
     // MARK: Commands
 
     private func receive(_ signal: Int32) {
+        guard state.phase != .exited else { return }
         if wish == .stop { return obey(.kill) }
         child?.stoppedBy = signal
         obey(.stop(seconds: Self.patience))
     }
 
     private func obey(_ command: InstanceCommand) {
+        // Of commands that come together one may be the end.
+        guard state.phase != .exited else { return }
         guard let child else {
             // It waits for its next start.
             switch command {
@@ -305,6 +308,8 @@ public final class Supervisor {
     }
 
     private func ask(_ child: SupervisedMachine, _ wish: Wish, _ seconds: Double) {
+        // Who wanted the end waits for it.
+        guard wish == .stop || self.wish != .stop else { return }
         self.wish = wish
         if state.phase == .paused { child.process.send(SIGCONT) }
         state.phase = .stopping

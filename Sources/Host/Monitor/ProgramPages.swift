@@ -70,13 +70,18 @@ struct ProgramPages {
             case .readWrite: .readWrite
             }
         var revoked = RevokedFrames()
-        for page in 0..<change.pages {
+        var isWhole = true
+        for page in 0..<change.pages where isWhole {
             let entry = permission.map { (physical + page * Self.pageSize) | $0.bits } ?? 0
             let virtual = change.virtual + page * Self.pageSize
-            guard let old = tables.replace(virtual, by: entry) else { return .full }
-            guard revoked.note(old, replacedBy: entry, memory) else { return .full }
+            if let old = tables.replace(virtual, by: entry) {
+                isWhole = revoked.note(old, replacedBy: entry, memory)
+            } else {
+                isWhole = false
+            }
         }
-        return revoked.forget(memory) ? .done : .full
+        // What was changed holds, even if the rest could not be.
+        return revoked.forget(memory) && isWhole ? .done : .full
     }
 
     private static func holds(_ range: Range<UInt64>, _ start: UInt64, _ size: UInt64) -> Bool {
@@ -103,12 +108,13 @@ private struct RevokedFrames {
             (old ^ new) & PageTableBuilder.addressMask != 0 || old & ~new & writable != 0
         guard old & present != 0, isRevoked else { return true }
         let frame = old & PageTableBuilder.addressMask
+        var isForgotten = true
         if frame != end {
-            guard forget(memory) else { return false }
+            isForgotten = forget(memory)
             start = frame
         }
         end = frame + MachineLayout.pageSize
-        return true
+        return isForgotten
     }
 
     /// What was noted is no longer known to the processor.

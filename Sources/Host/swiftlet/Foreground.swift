@@ -9,10 +9,11 @@ import SystemPackage
 
 /// Runs an instance to its end before the user's eyes.
 enum Foreground {
+    /// - Parameter debug: where the image's debug file is expected.
     /// - Returns: the instance's exit code.
-    static func run(_ claim: ClaimedInstance, image: Image) async throws(ToolError) -> Int32 {
+    static func run(_ claim: ClaimedInstance, debug: FilePath) async throws(ToolError) -> Int32 {
         let console = ForegroundConsole()
-        let filter = ConsoleFilter(symboliser: Symboliser(debug: image.debugPath))
+        let filter = ConsoleFilter(symboliser: Symboliser(debug: debug))
         let shown = Task {
             for await _ in console.news {
                 let octets = console.take()

@@ -102,17 +102,21 @@ struct RunCommand: AsyncParsableCommand {
         let plan = try plan()
         let image = try await self.image()
         let configuration = plan.configuration(of: image)
-        if detach { return try start(configuration, image, plan.ports) }
+        if detach { return try start(configuration, consume image, plan.ports) }
         for case let url? in plan.ports.map(\.url) { Terminal.note(url) }
-        throw ArgumentParser.ExitCode(try await runHere(configuration, image: image))
+        // The image's octets are not kept for as long as the machine lives.
+        let debug = (consume image).debugPath
+        throw ArgumentParser.ExitCode(try await runHere(configuration, debug: debug))
     }
 
     /// As `run` for an image that is started in the background, without a thread or task besides this
-    /// one: that takes longer than all the rest.
-    func runImmediately(_ contents: [UInt8]?) throws {
+    /// one: that takes longer than all the rest. False, and nothing was done, for anything else.
+    func runImmediately() throws -> Bool {
+        guard detach, case .file(let contents) = given() else { return false }
         let plan = try plan()
-        let image = try finishedImage(contents)
-        try start(plan.configuration(of: image), image, plan.ports)
+        let image = try finishedImage(consume contents)
+        try start(plan.configuration(of: image), consume image, plan.ports)
+        return true
     }
 
     private struct Plan {
@@ -134,8 +138,6 @@ struct RunCommand: AsyncParsableCommand {
                 hint: "Leave out one; files for the application go into the image by --files.",
                 exitCode: SwiftletBuild.ExitCode.usage)
         }
-        // What is opened next must not be taken for standard input.
-        if interactive, fcntl(STDIN_FILENO, F_GETFD) < 0 { _ = open("/dev/null", O_RDONLY) }
         let ports = try publish.map { try PublishedPort($0) }
         let memory = try MemorySize.parse(self.memory)
         try Monitors.check(self.monitor)
@@ -173,8 +175,8 @@ struct RunCommand: AsyncParsableCommand {
         let claim = try InstanceStore.standard().create(
             configuration, keepsImage: configuration.mayStartAgain)
         do throws(ToolError) {
-            // The image has gone by then: what is in memory here, the supervisor has, too.
-            let machine = try Supervisor.machine(claim, of: image)
+            // The image goes before the fork: what is in memory here, the supervisor has, too.
+            let machine = try Supervisor.machine(claim, of: consume image)
             try SupervisorProcess.start(claim, machine)
         } catch {
             claim.abandon()
@@ -187,7 +189,7 @@ struct RunCommand: AsyncParsableCommand {
     /// Runs the instance in the foreground. One without a name needs no lasting place: where the
     /// user's state folder cannot be had, a temporary one does.
     private func runHere(
-        _ configuration: InstanceConfiguration, image: Image
+        _ configuration: InstanceConfiguration, debug: FilePath
     ) async throws(ToolError) -> Int32 {
         let claim: ClaimedInstance
         do throws(ToolError) {
@@ -198,9 +200,9 @@ struct RunCommand: AsyncParsableCommand {
             let folder = try FileSystem.makeTemporaryFolder()
             defer { FileSystem.remove(folder) }
             let temporary = try InstanceStore(folder).create(configuration)
-            return try await Foreground.run(temporary, image: image)
+            return try await Foreground.run(temporary, debug: debug)
         }
-        return try await Foreground.run(claim, image: image)
+        return try await Foreground.run(claim, debug: debug)
     }
 
     /// The image to boot: the one given, or the one that the package or the program makes.

@@ -36,6 +36,11 @@ struct SwiftletCommand: AsyncParsableCommand {
 
     /// Runs the verb that was asked for; the one place where errors are printed.
     static func main() async {
+        // What is opened later must not be taken for one of the standard three: locks and pipes go on
+        // to processes that have their own.
+        for file in STDIN_FILENO...STDERR_FILENO where fcntl(file, F_GETFD) < 0 {
+            _ = open("/dev/null", O_RDWR)
+        }
         // Not worth an argument parser's time, and not for people.
         let words = CommandLine.arguments
         if words.count == 3, words[1] == SupervisorProcess.verb {
@@ -43,10 +48,8 @@ struct SwiftletCommand: AsyncParsableCommand {
         }
         do {
             var command = try parse()
-            if let run = command as? RunCommand, run.detach, case .file(let contents) = run.given()
-            {
-                try run.runImmediately(contents)
-            } else if var asynchronous = command as? any AsyncParsableCommand {
+            if let run = command as? RunCommand, try run.runImmediately() { return }
+            if var asynchronous = command as? any AsyncParsableCommand {
                 try await asynchronous.run()
             } else {
                 try command.run()

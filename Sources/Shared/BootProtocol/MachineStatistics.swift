@@ -3,7 +3,8 @@
 //
 // The page is a memory file of the monitor's (memfd_create(2)), found by its name among the
 // process's descriptors: `/proc/PID/fd`. Words are little-endian, 64 bits each: magic, version, then
-// a counter each; from `momentsOffset` on a moment each; from `textOffset` on a text in UTF-8, `key: value` lines, ended by a zero.
+// a counter each; from `momentsOffset` on a moment each; from `textOffset` on a text in UTF-8,
+// `key: value` lines, ended by a zero.
 
 /// One look at the page.
 public struct MachineStatistics: Equatable, Sendable {

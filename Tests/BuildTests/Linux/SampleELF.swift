@@ -16,6 +16,7 @@ struct SampleELF {
     var type = ELFFile.executableType
     var machine = ELFFile.amd64
     var codeFlags: UInt32 = 5
+    var dataFlags: UInt32 = 6
     var base: UInt64 = 0x40_0000
     /// Names a dynamic linker, if it is not empty.
     var interpreter: [UInt8] = []
@@ -45,8 +46,8 @@ struct SampleELF {
         add(ELFSegment.load, 4, 0, 0x200)
         add(ELFSegment.load, codeFlags, 0x1000, code.count)
         add(
-            ELFSegment.load, 6, 0x2000 + dataLead, data.count + table.count + interpreter.count,
-            0x100)
+            ELFSegment.load, dataFlags, 0x2000 + dataLead,
+            data.count + table.count + interpreter.count, 0x100)
         if !dynamic.isEmpty {
             add(ELFSegment.dynamic, 6, 0x2000 + dataLead + data.count, table.count)
         }

@@ -55,6 +55,27 @@ struct SyscallRewriterTests {
         #expect(Array(thunks[16...]) == octets)
     }
 
+    @Test("Segments of code may stand in the file in another order than in memory")
+    func orderInFile() throws {
+        var sample = SampleELF(Self.number + Self.syscall + Self.ret)
+        sample.data = sample.code
+        sample.dataFlags = 5
+        var bytes = sample.bytes
+        let (former, latter) = (bytes[0x1000..<0x2000], bytes[0x2000...])
+        bytes = Array(bytes[..<0x1000] + latter)
+        bytes += [UInt8](repeating: 0, count: 0x2000 - bytes.count) + former
+        for (segment, place) in [(1, 0x2000), (2, 0x1000)] as [(Int, UInt64)] {
+            var octets: [UInt8] = []
+            octets.append(littleEndian: place)
+            let field = ELFFile.headerSize + segment * ELFSegment.size + 8
+            bytes.replaceSubrange(field..<(field + 8), with: octets)
+        }
+        let rewritten = try RewrittenProgram(LinuxProgram("sample", contents: bytes))
+        #expect(rewritten.sites.map(\.address) == [0x40_1005, 0x40_2005])
+        #expect(rewritten.sites.map(\.method) == [.number, .number])
+        #expect(rewritten.bytes[0x1000] == 0xE9 && rewritten.bytes[0x2000] == 0xE9)
+    }
+
     @Test("Without a number before it, instructions before it move, then those after it")
     func neighbours() throws {
         let before = try SampleELF(Self.move + Self.move + Self.syscall + Self.ret).rewritten()

@@ -100,9 +100,10 @@ public struct ELFFile: Sendable {
         }
         let names = Int(span.littleEndian16(62))
         guard names < count, sections[names].hasContents else { return sections }
+        var room = roomForNames(span)
         for index in 0..<count {
             sections[index].name =
-                string(span, in: sections[names], at: sections[index].nameOffset) ?? ""
+                string(span, in: sections[names], at: sections[index].nameOffset, room: &room) ?? ""
         }
         return sections
     }
@@ -114,14 +115,25 @@ public struct ELFFile: Sendable {
         return Int(offset)..<Int(offset + size)
     }
 
-    /// The NUL-terminated string at `offset` of a string table.
-    static func string(_ span: RawSpan, in table: ELFSection, at offset: UInt32) -> String? {
+    /// Octets of the longest name that is kept whole.
+    static let longestName = 4096
+
+    /// Octets that all names of a table may have: entries may share a name, but not without end.
+    static func roomForNames(_ span: RawSpan) -> Int { 4 * span.byteCount }
+
+    /// The NUL-terminated string at `offset` of a string table; cut off behind `longestName`, and where
+    /// `room` ends, of which it takes its length.
+    static func string(
+        _ span: RawSpan, in table: ELFSection, at offset: UInt32, room: inout Int
+    ) -> String? {
         guard let range = range(table.offset, table.fileSize, in: span.byteCount),
             Int(offset) < range.count
         else { return nil }
         let start = range.lowerBound + Int(offset)
+        let limit = min(range.upperBound, start + min(longestName, room))
         var end = start
-        while end < range.upperBound && span.octet(end) != 0 { end += 1 }
+        while end < limit && span.octet(end) != 0 { end += 1 }
+        room -= end - start
         return String(
             decoding: (start..<end).map { span.octet($0) }, as: UTF8.self)
     }

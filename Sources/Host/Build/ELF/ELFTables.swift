@@ -147,6 +147,7 @@ extension ELFFile {
         else { return [] }
         let strings = sections[Int(table.link)]
         let start = Int(table.offset)
+        var room = Self.roomForNames(span)
         var symbols: [ELFSymbol] = []
         for index in 0..<Int(table.fileSize / 24) {
             let at = start + index * 24
@@ -154,7 +155,8 @@ extension ELFFile {
             let section = Int(span.littleEndian16(at + 6))
             // Types: none, object, function; section 0 is "undefined", high ones are special.
             guard kind <= 2, section > 0, section < sections.count,
-                let name = Self.string(span, in: strings, at: span.littleEndian32(at)),
+                let name = Self.string(
+                    span, in: strings, at: span.littleEndian32(at), room: &room),
                 !name.isEmpty
             else { continue }
             symbols.append(
@@ -170,7 +172,11 @@ extension ELFFile {
     public func notes() -> [ELFNote] {
         let span = bytes.span.bytes
         var notes: [ELFNote] = []
+        var room = bytes.count
         for segment in segments where segment.type == ELFSegment.note {
+            // Any number of segments may be the same part of the file.
+            guard segment.fileSize <= room else { break }
+            room -= Int(segment.fileSize)
             var at = Int(segment.offset)
             let end = at + Int(segment.fileSize)
             while end - at >= 12 {

@@ -13,6 +13,9 @@ public struct Image: Sendable {
     /// The loaded segments, in the order of their addresses.
     public let segments: [ELFSegment]
 
+    /// The most segments that are loaded of one: the built-in monitor takes no more, notes included.
+    static let mostSegments = 16
+
     /// Reads an image; throws if the file is none.
     public init(_ path: FilePath) throws(ToolError) {
         try self.init(path, contents: try FileSystem.read(path))
@@ -35,6 +38,9 @@ public struct Image: Sendable {
         else { throw reject("it has no PVH entry") }
         let segments = elf.segments.filter { $0.type == ELFSegment.load && $0.memorySize > 0 }
             .sorted { $0.address < $1.address }
+        guard segments.count <= Self.mostSegments else {
+            throw reject("it has \(segments.count) segments, more than \(Self.mostSegments)")
+        }
         guard let (header, headerOffset) = Self.header(elf, segments) else {
             throw reject("it has no image header")
         }

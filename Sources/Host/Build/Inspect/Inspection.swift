@@ -58,10 +58,11 @@ public struct Inspection: Encodable, Sendable {
         buildID = image.elf.buildID
         entry = image.elf.entry
         requiredMemory = image.requiredMemory(image.placement(hasBIOS: false))
+        let programSegments = image.programSegments ?? []
         segments = image.segments.map { segment in
             let isFiles =
                 segment.address == image.header.filesAddress && image.header.filesSize > 0
-            let isProgram = image.programSegments?.contains(segment.address) ?? false
+            let isProgram = programSegments.contains(segment.address)
             let contents =
                 isFiles
                 ? "files"

@@ -25,7 +25,7 @@ public struct ProgramInspection: Encodable, Sendable {
         end = program.extent.upperBound
         entry = program.elf.entry
         isPositionIndependent = program.isPositionIndependent
-        thunksSize = rewritten.thunks(entering: 0).count
+        thunksSize = rewritten.thunksSize
         sites = rewritten.sites
     }
 

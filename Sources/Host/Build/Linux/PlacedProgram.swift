@@ -9,8 +9,6 @@ struct PlacedProgram {
     static let entrySymbol = "swiftlet_linux_entry"
     /// Where the library OS keeps the program table.
     static let tableSymbol = "swiftlet_linux_program"
-    /// The most segments that the built-in monitor takes, notes and files included.
-    private static let mostSegments = 16
     /// What the image has besides code, read-only data, data: files, two notes.
     private static let otherSegments = 3 + 3
 
@@ -32,7 +30,7 @@ struct PlacedProgram {
         else { throw reject("it has no module for Linux programs in it") }
         let program = rewritten.program
         let bias = try Self.bias(program, above: start)
-        guard program.segments.count + 1 + Self.otherSegments <= Self.mostSegments else {
+        guard program.segments.count + 1 + Self.otherSegments <= Image.mostSegments else {
             throw ToolError("'\(program.path)' cannot run: it has too many segments")
         }
         var parts = program.segments.map { segment in

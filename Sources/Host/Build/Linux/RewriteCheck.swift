@@ -25,6 +25,7 @@ enum RewriteCheck {
         } catch {
             throw fault("its headers have changed", 0)
         }
+        let thunks = rewritten.thunks(entering: 0)
         for (range, thunk) in rewritten.windows {
             guard let start = analysis.map.index(of: range.lowerBound) else {
                 throw fault("a site outside of the code", range.lowerBound)
@@ -41,7 +42,9 @@ enum RewriteCheck {
                 elf.bytes[(offset + jump.length)..<(offset + range.count)]
                     .allSatisfy({ $0 == SyscallRewriter.filler })
             else { throw fault("a jump that does not lead to its thunk", range.lowerBound) }
-            guard reachesEntry(rewritten, thunk) else {
+            guard thunk >= rewritten.thunksAddress,
+                reachesEntry(thunks, from: Int(thunk - rewritten.thunksAddress))
+            else {
                 throw fault("a thunk that does not enter the library OS", thunk)
             }
         }
@@ -59,23 +62,30 @@ enum RewriteCheck {
         let before = rewritten.program.elf.bytes
         let after = rewritten.bytes
         guard before.count == after.count else { return UInt64(min(before.count, after.count)) }
-        var at = 0
+        var replaced: [(offset: Int, range: Range<UInt64>)] = []
         for (range, _) in rewritten.windows {
-            guard let offset = rewritten.program.offset(of: range.lowerBound), offset >= at,
-                before[at..<offset] == after[at..<offset]
-            else { return range.lowerBound }
+            guard let offset = rewritten.program.offset(of: range.lowerBound) else {
+                return range.lowerBound
+            }
+            replaced.append((offset, range))
+        }
+        // Segments may stand in the file in another order than in memory.
+        replaced.sort { $0.offset < $1.offset }
+        var at = 0
+        for (offset, range) in replaced {
+            guard offset >= at, before[at..<offset] == after[at..<offset] else {
+                return range.lowerBound
+            }
             at = offset + range.count
         }
         return before[at...] == after[at...] ? nil : UInt64(at)
     }
 
-    /// Whether a thunk comes, instruction by instruction, to its jump through the cell, having put
-    /// an address into rcx just before.
-    private static func reachesEntry(_ rewritten: RewrittenProgram, _ thunk: UInt64) -> Bool {
-        let octets = rewritten.thunks(entering: 0)
+    /// Whether the thunk at `start` of all thunks' octets comes, instruction by instruction, to its
+    /// jump through the cell, having put an address into rcx just before.
+    private static func reachesEntry(_ octets: [UInt8], from start: Int) -> Bool {
         let span = octets.span.bytes
-        guard thunk >= rewritten.thunksAddress else { return false }
-        var at = Int(thunk - rewritten.thunksAddress)
+        var at = start
         var isReturnSet = false
         while let instruction = Instruction(span, at: at) {
             let end = at + instruction.length

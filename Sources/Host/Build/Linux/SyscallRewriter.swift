@@ -37,6 +37,9 @@ public struct RewrittenProgram: Sendable {
     /// How many sites still hold the instruction.
     public var unrewrittenCount: Int { sites.count { !$0.method.isRewritten } }
 
+    /// Octets of the thunks' segment.
+    var thunksSize: Int { thunks.count }
+
     /// The thunks' segment, which enters the library OS at `entry`.
     func thunks(entering entry: UInt64) -> [UInt8] {
         var octets = thunks

@@ -67,8 +67,8 @@ SWIFTLET_INLINE int swiftlet_set_system_call_entry(int processor, uint64_t addre
 
 // Attaches to the tap `name` (at most 15 octets), with a header of so many octets before each frame.
 int swiftlet_tun_attach(int file, const char *name, int header_size);
-// Whether frames may come whose checksum the receiver is to compute.
-// Whether TCP segments over IPv4 may come that are longer than a packet.
+// Which frames may come: those whose checksum the receiver is to compute, and, if those may, TCP
+// segments longer than a packet, over IPv4 (`segments`) and over IPv6 (`segments_ipv6`).
 int swiftlet_tun_set_offload(int file, int checksums, int segments,
                              int segments_ipv6);
 

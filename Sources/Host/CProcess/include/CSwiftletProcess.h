@@ -19,6 +19,10 @@ enum swiftlet_spawn_flags {
 // system can, both share their blocks until one is written to. 0, or why not (errno).
 int swiftlet_copy_file(int from, int to);
 
+// Reads what is there: as read(2), but for -1 and EAGAIN from a socket or, where the kernel can, a pipe
+// that is empty, even if the descriptor blocks. It stays as it is: other processes may share it.
+ssize_t swiftlet_read_ready(int file, void *target, size_t count);
+
 struct swiftlet_spawned {
   pid_t pid;
   // Becomes readable when the process ends (pidfd_open(2)).

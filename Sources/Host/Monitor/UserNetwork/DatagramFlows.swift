@@ -5,7 +5,7 @@ import Glibc
 
 /// All flows of datagrams, bounded in number; the one that was used longest ago makes room.
 struct DatagramFlows {
-    /// Without a datagram for so long, a flow may be forgotten (RFC 4787 §4.3: two minutes at least).
+    /// Octets of the longest datagram: an IP packet of 64 KiB without its headers.
     private static let longestPayload = 65507
     /// Octets of an IP packet's payload on Ethernet, a multiple of 8.
     private static let fragmentSize = 1480

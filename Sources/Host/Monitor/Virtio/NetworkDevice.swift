@@ -229,7 +229,8 @@ struct NetworkDevice {
                 ahead.append(chain)
                 try check(chain)
             }
-            guard ahead.count + Int(budget) >= Int(buffersForFrame) else { return }
+            // Without room for another buffer, what is left in the queue is the next turn's.
+            guard ahead.count > 0, ahead.count + Int(budget) >= Int(buffersForFrame) else { return }
             let length = link.receive(ahead.front, count: ahead.vectorCount)
             guard length > Self.headerSize else { return }
             count(length)
