@@ -106,6 +106,20 @@ static void descriptors(void) {
   char *map = mmap(0, 4096, PROT_READ, MAP_PRIVATE, file, 0);
   printf("%.5s\n", map);
   SAY(munmap(map, 4096));
+  struct stat status;
+  SAY(fallocate(file, 0, 9000, 1000));
+  SAY(fallocate(file, FALLOC_FL_KEEP_SIZE, 0, 1 << 20));
+  SAY(fstat(file, &status));
+  printf("%ld octets\n", (long)status.st_size);
+  SAY(pread(file, first, 3, 9500));
+  printf("%d\n", first[2]);
+  SAY(fallocate(file, 0, 0, 0));
+  SAY(fallocate(file, 0, -1, 10));
+  SAY(fallocate(99, 0, 0, 10));
+  SAY(fallocate(open("v", O_RDONLY), 0, 0, 10));
+  uid_t real, effective, saved;
+  SAY(getresuid(&real, &effective, &saved));
+  SAY(getresgid((void *)8, &effective, &saved));
 }
 
 static void devices(void) {

@@ -49,6 +49,7 @@ import SwiftletRuntime
             case 23: try select(a, thread)
             case 24: yield(thread)
             case 25: try remap(a)
+            case 26: try synchroniseMapping(a)
             case 28: try advise(a)
             case 32: try duplicate(a.a, from: 0, closesOnExec: false)
             case 33: try duplicate(a.a, to: a.b, 0, allowsSame: true)
@@ -56,7 +57,6 @@ import SwiftletRuntime
             case 35: try sleep(a.a, a.b, thread)
             case 38: try setIntervalTimer(a)
             case 37: alarm(a.a)
-            case 39: ownProcess
             case 40: try sendFile(a, thread)
             case 41: try socket(a)
             case 42: try connect(a, thread)
@@ -100,11 +100,13 @@ import SwiftletRuntime
             case 98: try usage(a)
             case 99: try systemInformation(a.a)
             case 100: try times(a)
-            case 102, 104, 107, 108: 0  // root, as in a container
-            case 105, 106, 109, 112, 113, 114, 116, 117, 119: 0
-            case 110: 0
+            // Some of these numbers CMachine/x86-64/linux.S has told already.
+            case 39: ownProcess
+            case 102, 104, 107, 108, 110: 0  // root, as in a container, without a parent
+            case 105, 106, 109, 112...117, 119: 0
+            case 118, 120: try realNumbers(a)
             case 111, 121, 124: ownProcess
-            case 115: 0
+            case 186: Int64(thread.id)
             case 127: try pendingSignals(a.a, thread)
             case 128: try waitForSignal(a, thread)
             case 130: try suspendForSignal(a, thread)
@@ -114,7 +116,6 @@ import SwiftletRuntime
             case 157: try processControl(a, thread)
             case 158: try archControl(a, thread)
             case 160: 0
-            case 186: Int64(thread.id)
             case 200: try killThread(a.a, a.b)
             case 201: try time(a)
             case 202: try futex(a, thread)
@@ -148,6 +149,7 @@ import SwiftletRuntime
             case 280: 0
             case 281: try waitForEvents(a, thread, milliseconds: Int32(truncatingIfNeeded: a.d))
             case 283: try makeTimer(a)
+            case 285: try allocate(a)
             case 286: try setTimer(a)
             case 287: try getTimer(a)
             case 284: try makeEvent(a.a, 0)
@@ -161,6 +163,7 @@ import SwiftletRuntime
             case 302: try limits(a)
             case 316: try rename(a.a, a.b, a.c, a.d, a.e)
             case 318: try random(a)
+            case 319: try makeMemoryFile(a.a, a.b)
             case 332: throw .notImplemented  // statx: C libraries fall back to fstatat
             case 334: throw .notImplemented  // rseq: nothing is gained by it on one processor
             case 424: try killThread(a.a, a.b)

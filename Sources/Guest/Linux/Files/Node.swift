@@ -19,8 +19,10 @@ import SwiftletMachine
         var permissions: UInt32
         /// Nothing in it may be changed.
         var isReadOnly: Bool
-        /// Of a file, or of a link: where it leads.
+        /// Of a link: where it leads.
         var contents: [UInt8] = []
+        /// Of a file in memory.
+        private(set) var pages: FilePages?
         /// Of a file of the image: where it lies in the archive. Read in place.
         var packed: Range<Int>?
         var children: [(name: [UInt8], node: Node)] = []
@@ -35,6 +37,7 @@ import SwiftletMachine
             self.modified = modified
             Node.lastInode += 1
             inode = Node.lastInode
+            if case .regular = kind, !isReadOnly { pages = FilePages() }
         }
 
         var isDirectory: Bool {
@@ -61,7 +64,8 @@ import SwiftletMachine
 
         var size: UInt64 {
             switch kind {
-            case .regular, .link: UInt64(packed?.count ?? contents.count)
+            case .regular: UInt64(packed?.count ?? pages?.size ?? 0)
+            case .link: UInt64(contents.count)
             case .directory: 4096
             default: 0
             }

@@ -46,8 +46,7 @@ import SwiftletMemory
                     return try Self.copy(
                         ImageContents.archive.extracting(packed), offset, address, count)
                 }
-                let octets = own.contents
-                return try Self.copy(octets.span.bytes, offset, address, count)
+                return try own.pages?.read(at: offset, to: address, count) ?? 0
             }
         }
 
@@ -80,35 +79,18 @@ import SwiftletMemory
                 }
                 return count
             case .regular:
-                let octets = try UserMemory.array(address, count)
-                let (end, overflow) = offset.addingReportingOverflow(UInt64(count))
-                guard !overflow else { throw .tooLarge }
-                try resize(atLeast: end)
-                let start = Int(offset)
-                own.contents.replaceSubrange(start..<(start + count), with: octets)
+                guard let pages = own.pages else { throw .invalid }
+                let done = try pages.write(at: offset, from: address, count)
                 own.modified = Clock.wallTime
-                return count
+                return done
             default: throw .invalid
             }
         }
 
-        private func resize(atLeast size: UInt64) throws(Errno) {
-            guard size > UInt64(own.contents.count) else { return }
-            try truncate(size)
-        }
-
         override func truncate(_ size: UInt64) throws(Errno) {
-            guard case .regular = own.kind, own.packed == nil else { throw .invalid }
-            let count = own.contents.count
-            // Half of what is free at most, as tmpfs has it.
-            guard size < UInt64(count) + UInt64(PageFrames.freeCount) * 2048 else {
-                throw .noSpace
-            }
-            if size < UInt64(count) {
-                own.contents.removeLast(count - Int(size))
-            } else {
-                own.contents += [UInt8](repeating: 0, count: Int(size) - count)
-            }
+            guard let pages = own.pages else { throw .invalid }
+            guard size <= UInt64(Int.max / 2) else { throw .tooLarge }
+            try pages.resize(Int(size))
             own.modified = Clock.wallTime
         }
 

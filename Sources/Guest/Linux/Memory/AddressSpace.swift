@@ -35,6 +35,13 @@ import SwiftletMemory
             /// The monitor's, which lets nobody change what it allows: code and constants of the
             /// image, where the page tables are not the guest's own.
             var isFixed = false
+            /// What `SharedFiles` knows it by, if it shows a file; 0 if it is memory of its own.
+            var file: UInt32 = 0
+            /// Of a file's: the address at which the file would begin.
+            var base: UInt64 = 0
+
+            /// Up to where it can be touched: the end of a file may come first.
+            var usableEnd: UInt64 { file == 0 ? end : SharedFiles.end(of: self) }
         }
 
         static let pageSize: UInt64 = 4096
@@ -86,7 +93,9 @@ import SwiftletMemory
                 guard let mapping = find(next), !mapping.protection.isEmpty,
                     wanted.subtracting(.read).isSubset(of: mapping.protection)
                 else { return false }
-                next = mapping.end
+                let end = mapping.usableEnd
+                guard end > next else { return false }
+                next = end
             }
             return true
         }
@@ -131,6 +140,7 @@ import SwiftletMemory
         private static func join(_ first: Mapping, _ second: Mapping) -> Bool {
             first.end == second.start && first.protection == second.protection
                 && first.isImage == second.isImage && first.isFixed == second.isFixed
+                && first.file == second.file && first.base == second.base
         }
 
         /// Takes the mappings of a range out, splitting those at its ends.
@@ -159,12 +169,30 @@ import SwiftletMemory
 
         /// Unmaps a range; frames go back (munmap(2)).
         static func remove(_ start: UInt64, _ end: UInt64) {
-            for mapping in cut(start, end) { release(mapping) }
+            var showsFile = false
+            for mapping in cut(start, end) {
+                release(mapping)
+                if mapping.file != 0 { showsFile = true }
+            }
+            guard showsFile else { return }
+            // The file may go with its last mapping, and its frames to somebody else.
+            ProgramPages.flush()
+            SharedFiles.forgetUnused()
+        }
+
+        /// Unmaps pages whose frames are a file's.
+        static func unmapPages(_ start: UInt64, _ end: UInt64) {
+            var page = start
+            while let next = ProgramPages.firstMapped(from: page, to: end) {
+                _ = ProgramPages.unmap(virtual: next)
+                page = next + pageSize
+            }
         }
 
         /// Gives the frames of a mapping back: its pages are zero when they are next touched.
         static func release(_ mapping: Mapping) {
             if mapping.isFixed || mapping.isImage && ProgramPages.protectOwn(mapping, []) { return }
+            if mapping.file != 0 { return unmapPages(mapping.start, mapping.end) }
             var page = mapping.start
             while let next = ProgramPages.firstMapped(from: page, to: mapping.end) {
                 if let frame = ProgramPages.unmap(virtual: next), !mapping.isImage {
@@ -197,6 +225,8 @@ import SwiftletMemory
             while next < end {
                 guard let mapping = find(next) else { throw .noMemory }
                 guard !mapping.isFixed || mapping.protection == protection,
+                    mapping.file == 0 || !protection.contains(.write)
+                        || SharedFiles.mayWrite(mapping.file),
                     ProgramPages.mayExecute || mapping.isImage || !protection.contains(.execute)
                 else { throw .access }
                 next = mapping.end
@@ -230,6 +260,7 @@ import SwiftletMemory
                 var moved = mapping
                 moved.start = mapping.start - start + place
                 moved.end = mapping.end - start + place
+                moved.base = mapping.file == 0 ? 0 : mapping.base &- start &+ place
                 add(moved)
             }
         }
@@ -247,7 +278,9 @@ import SwiftletMemory
             guard !mapping.isImage, !ProgramPages.isMapped(page) else {
                 return BuiltInMonitor.isPresent
             }
-            if BuiltInMonitor.isPresent {
+            if mapping.file != 0 {
+                guard SharedFiles.populate(mapping, page) else { return false }
+            } else if BuiltInMonitor.isPresent {
                 PagesAhead.populate(mapping, around: page)
             } else {
                 populate(mapping, page, 1)

@@ -87,7 +87,9 @@ import SwiftletMachine
                 guard let mapping = AddressSpace.find(next), !mapping.protection.isEmpty else {
                     throw .fault
                 }
-                while next < mapping.end, result.count < longestPath {
+                let end = mapping.usableEnd
+                guard next < end else { throw .fault }
+                while next < end, result.count < longestPath {
                     let octet = UnsafeRawPointer(bitPattern: UInt(next)).unsafelyUnwrapped
                         .load(as: UInt8.self)
                     if octet == 0 { return result }
