@@ -33,6 +33,8 @@
 
         private var members: [EpollWatch] = []
         private var ready: [EpollWatch] = []
+        /// The list while it is gone through. Both keep their storage.
+        private var listed: [EpollWatch] = []
 
         override var asEpoll: EpollFile? { self }
 
@@ -92,9 +94,10 @@
             guard most > 0, most <= Int(Int32.max) / Self.eventSize else { throw .invalid }
             var count = 0
             if !ready.isEmpty {
-                let listed = ready
-                ready = []
-                for watch in listed {
+                swap(&ready, &listed)
+                defer { listed.removeAll(keepingCapacity: true) }
+                for index in listed.indices {
+                    let watch = listed[index]
                     if count == most {
                         ready.append(watch)
                         continue
@@ -103,8 +106,16 @@
                     let found = watch.file.events() & (watch.events | PollEvents.always)
                     guard found & 0x3FFF_FFFF != 0 else { continue }
                     let place = events &+ UInt64(count * Self.eventSize)
-                    try UserMemory.store(found, at: place)
-                    try UserMemory.store(watch.data, at: place &+ 4)
+                    do throws(Errno) {
+                        try UserMemory.store(found, at: place)
+                        try UserMemory.store(watch.data, at: place &+ 4)
+                    } catch {
+                        // Nothing is lost by an address that is none.
+                        watch.isListed = true
+                        ready += listed[index...]
+                        guard count > 0 else { throw error }
+                        return Int64(count)
+                    }
                     count += 1
                     if watch.events & Self.oneShot != 0 {
                         watch.events = 0

@@ -32,6 +32,7 @@ import SwiftletVirtio
                 throw .addressFamilyNotSupported
             }
             let network = ProgramNetwork(storage: stack, now: now)
+            if Features.ipv6 { network.stack.configureIPv6(.automatic, now: now) }
             instance = network
             EventLoop.add(network)
             ProgramEnd.hasUndelivered = {

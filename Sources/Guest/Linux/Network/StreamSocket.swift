@@ -21,16 +21,17 @@ import SwiftletNetwork
 
         override var type: Int32 { 1 }
 
-        override init(network: ProgramNetwork, flags: UInt32) {
-            super.init(network: network, flags: flags)
+        override init(network: ProgramNetwork, family: AddressFamily, flags: UInt32) {
+            super.init(network: network, family: family, flags: flags)
         }
 
         private init(
-            network: ProgramNetwork, flags: UInt32, _ id: TCPConnectionID,
+            _ listener: StreamSocket, flags: UInt32, _ id: TCPConnectionID,
             _ handle: TCPConnectionHandle
         ) {
             state = .connected(id, handle)
-            super.init(network: network, flags: flags)
+            super.init(network: listener.network, family: listener.family, flags: flags)
+            isOnlyIPv6 = listener.isOnlyIPv6
             network.set(id, self)
         }
 
@@ -47,22 +48,18 @@ import SwiftletNetwork
 
         override func bind(_ address: ProgramAddress) throws(Errno) {
             guard !isBound, case .idle = state else { throw .invalid }
-            guard address.port == 0 || !Self.takenPorts.contains(address.port) else {
-                throw .addressInUse
-            }
-            boundPort = address.port == 0 ? try Self.freePort() : address.port
-            boundAddress = address.address
-            isBound = true
-            Self.takenPorts.append(boundPort)
+            try checkBinding(address)
+            try takePort(address)
         }
 
         override func listen(backlog: Int) throws(Errno) {
             if case .listening = state { return }
             guard case .idle = state else { throw .invalid }
-            if !isBound { try bind(.none) }
+            if !isBound { try takePort(bound) }
             do throws(TCPError) {
                 let id = try network.stack.listen(
-                    port: boundPort, backlog: min(max(backlog, 1), 4096))
+                    address: stackAddress(bound.address), port: bound.port,
+                    backlog: min(max(backlog, 1), 4096))
                 state = .listening(id)
                 network.set(id, self)
             } catch {
@@ -87,7 +84,7 @@ import SwiftletNetwork
             while hasClient, let id = accepted {
                 accepted = nil
                 if let handle = network.stack.handle(id) {
-                    return StreamSocket(network: network, flags: flags, id, handle)
+                    return StreamSocket(self, flags: flags, id, handle)
                 }
             }
             throw .again
@@ -96,9 +93,9 @@ import SwiftletNetwork
         override func connect(_ address: ProgramAddress) throws(Errno) {
             switch state {
             case .idle:
+                let destination = try destination(address)
                 do throws(TCPError) {
-                    let id = try network.stack.connect(
-                        to: address.socketAddress, now: network.now)
+                    let id = try network.stack.connect(to: destination, now: network.now)
                     state = .connecting(id)
                     network.set(id, self)
                 } catch {
@@ -255,10 +252,7 @@ import SwiftletNetwork
         }
 
         override func close() {
-            if isBound, let index = Self.takenPorts.firstIndex(of: boundPort) {
-                Self.takenPorts.remove(at: index)
-                isBound = false
-            }
+            returnPort()
             switch state {
             case .idle: break
             case .listening(let id):
@@ -284,7 +278,7 @@ import SwiftletNetwork
             switch state {
             case .connected(let id, _), .connecting(let id):
                 ProgramAddress(network.stack.status(id).local)
-            default: ProgramAddress(address: boundAddress, port: boundPort)
+            default: bound
             }
         }
 

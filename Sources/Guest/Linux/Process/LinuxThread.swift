@@ -170,11 +170,16 @@ import SwiftletMachine
         }
 
         /// Has all of them look again.
+        @inline(__always)
         mutating func wakeAll() {
-            guard !threads.isEmpty else { return }
-            let woken = threads
-            threads = []
-            for thread in woken { Scheduler.wake(thread) }
+            if !threads.isEmpty { wakeSome() }
+        }
+
+        /// Waking only makes them ready, so nobody comes back to this queue meanwhile.
+        @inline(never)
+        private mutating func wakeSome() {
+            for index in threads.indices { Scheduler.wake(threads[index]) }
+            threads.removeAll(keepingCapacity: true)
         }
     }
 #endif

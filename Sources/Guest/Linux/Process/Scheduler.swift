@@ -20,6 +20,8 @@ import SwiftletRuntime
         nonisolated(unsafe) unowned(unsafe) static var current: LinuxThread?
         nonisolated(unsafe) private(set) static var threads: [LinuxThread] = []
         nonisolated(unsafe) private static var ready: [LinuxThread] = []
+        /// Those whose turn this is. Both keep their storage.
+        nonisolated(unsafe) private static var turn: [LinuxThread] = []
         nonisolated(unsafe) private static var alarms: [Alarm] = []
         /// No deadline is earlier.
         nonisolated(unsafe) private static var earliest = UInt64.max
@@ -98,13 +100,13 @@ import SwiftletRuntime
         static func runTurn(now: UInt64) {
             if now >= earliest { fire(now: now) }
             guard !ready.isEmpty else { return }
-            let turn = ready
-            ready = []
-            for thread in turn where thread.state == .runnable {
+            swap(&ready, &turn)
+            for index in turn.indices where turn[index].state == .runnable {
                 ProgramMode.endTurn(after: slice)
-                current = thread
-                thread.run()
+                current = turn[index]
+                turn[index].run()
             }
+            turn.removeAll(keepingCapacity: true)
         }
     }
 
