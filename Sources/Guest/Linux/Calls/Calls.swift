@@ -5,14 +5,19 @@ import SwiftletMachine
 import SwiftletRuntime
 
 #if hasFeature(Embedded)
-    /// The six arguments of a call.
+    /// The six arguments of a call, as they stand in the caller's registers.
     struct Arguments {
-        var a, b, c, d, e, f: UInt64
+        private let frame: ThreadFrame
 
         @inline(__always)
-        init(_ a: UInt64, _ b: UInt64, _ c: UInt64, _ d: UInt64, _ e: UInt64, _ f: UInt64) {
-            (self.a, self.b, self.c, self.d, self.e, self.f) = (a, b, c, d, e, f)
-        }
+        init(_ frame: ThreadFrame) { self.frame = frame }
+
+        @inline(__always) var a: UInt64 { frame.registers.rdi }
+        @inline(__always) var b: UInt64 { frame.registers.rsi }
+        @inline(__always) var c: UInt64 { frame.registers.rdx }
+        @inline(__always) var d: UInt64 { frame.registers.r10 }
+        @inline(__always) var e: UInt64 { frame.registers.r8 }
+        @inline(__always) var f: UInt64 { frame.registers.r9 }
     }
 
     /// The system calls.
@@ -190,13 +195,13 @@ import SwiftletRuntime
             }
         }
 
-        nonisolated(unsafe) private static var reported: [UInt64] = []
+        nonisolated(unsafe) private static var reported = PlainList<UInt64>()
 
         /// A call that is not there, said once (ENOSYS).
         @inline(never)
         private static func unknown(_ number: UInt64, _ thread: LinuxThread) throws(Errno) -> Int64
         {
-            if !reported.contains(number) {
+            if reported.firstIndex(where: { $0 == number }) == nil {
                 reported.append(number)
                 StandardOutput.flush()
                 Console.write("swiftlet: system call ")

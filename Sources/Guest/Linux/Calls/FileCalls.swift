@@ -30,18 +30,22 @@ import SwiftletMachine
         }
 
         static func read(_ a: Arguments, _ thread: LinuxThread) throws(Errno) -> Int64 {
-            let file = try readable(a.a)
-            try checkAddress(a.b, a.c)
-            return Int64(
-                try file.blocking(thread) { () throws(Errno) in
-                    try file.read(to: a.b, count(a.c))
-                })
+            try Descriptors.unretained(a.a).with { (file) throws(Errno) in
+                guard file.isReadable else { throw .badDescriptor }
+                try checkAddress(a.b, a.c)
+                return Int64(
+                    try file.blocking(thread) { () throws(Errno) in
+                        try file.read(to: a.b, count(a.c))
+                    })
+            }
         }
 
         static func write(_ a: Arguments, _ thread: LinuxThread) throws(Errno) -> Int64 {
-            let file = try writable(a.a)
-            try checkAddress(a.b, a.c)
-            return try write(file, a.b, count(a.c), thread)
+            try Descriptors.unretained(a.a).with { (file) throws(Errno) in
+                guard file.isWritable else { throw .badDescriptor }
+                try checkAddress(a.b, a.c)
+                return try write(file, a.b, count(a.c), thread)
+            }
         }
 
         /// A blocking write goes on until all is written.

@@ -99,7 +99,7 @@
             return 0
         }
 
-        override func events() -> UInt32 {
+        override func events(_ wanted: UInt32) -> UInt32 {
             var events: UInt32 = 0
             if let source {
                 if source.count > 0 { events |= PollEvents.input }

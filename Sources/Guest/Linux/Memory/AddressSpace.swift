@@ -52,7 +52,7 @@ import SwiftletMemory
         static let lowest: UInt64 = 0x10_0000_0000
         static let highest: UInt64 = 0x3FFF_0000_0000
 
-        nonisolated(unsafe) private(set) static var mappings: [Mapping] = []
+        nonisolated(unsafe) private(set) static var mappings = PlainList<Mapping>()
         nonisolated(unsafe) private static var lastFound = 0
         /// Frames that pages of the program have, the image's left out.
         nonisolated(unsafe) private(set) static var residentPages = 0
@@ -84,6 +84,7 @@ import SwiftletMemory
         }
 
         /// Whether all of `count` octets from `address` on allow this.
+        @inline(never)
         static func allows(_ address: UInt64, _ count: UInt64, _ wanted: Protection) -> Bool {
             guard count > 0 else { return true }
             let (end, overflow) = address.addingReportingOverflow(count)
@@ -95,6 +96,7 @@ import SwiftletMemory
                 else { return false }
                 let end = mapping.usableEnd
                 guard end > next else { return false }
+                Lookups.note(next, mapping)
                 next = end
             }
             return true
@@ -122,6 +124,7 @@ import SwiftletMemory
 
         /// Adds a mapping where nothing is.
         static func add(_ new: Mapping) {
+            Lookups.forget()
             var new = new
             var index = position(of: new.start)
             if index > 0, join(mappings[index - 1], new) {
@@ -145,6 +148,7 @@ import SwiftletMemory
 
         /// Takes the mappings of a range out, splitting those at its ends.
         private static func cut(_ start: UInt64, _ end: UInt64) -> [Mapping] {
+            Lookups.forget()
             var taken: [Mapping] = []
             var index = position(of: start)
             while index < mappings.count, mappings[index].start < end {

@@ -13,7 +13,7 @@ import SwiftletMemory
             var mayWrite: Bool
         }
 
-        nonisolated(unsafe) private static var entries: [Entry?] = []
+        nonisolated(unsafe) private static var entries = PlainList<Entry?>()
         /// Pages that come with the one of a fault, which costs exits in the built-in monitor.
         private static let together = 16
 
@@ -67,7 +67,10 @@ import SwiftletMemory
 
         /// Takes the pages of a file from `page` on out of all mappings, before it loses them.
         static func unmap(_ pages: FilePages, from page: Int) {
-            for mapping in AddressSpace.mappings where entry(mapping.file)?.pages === pages {
+            Lookups.forget()
+            for index in AddressSpace.mappings.indices {
+                let mapping = AddressSpace.mappings[index]
+                guard entry(mapping.file)?.pages === pages else { continue }
                 let start = mapping.base &+ UInt64(page) &* AddressSpace.pageSize
                 guard start < mapping.end else { continue }
                 AddressSpace.unmapPages(max(start, mapping.start), mapping.end)
@@ -79,7 +82,7 @@ import SwiftletMemory
         static func forgetUnused() {
             for index in entries.indices where entries[index] != nil {
                 let file = UInt32(index + 1)
-                if !AddressSpace.mappings.contains(where: { $0.file == file }) {
+                if AddressSpace.mappings.firstIndex(where: { $0.file == file }) == nil {
                     entries[index] = nil
                 }
             }

@@ -98,7 +98,7 @@ import SwiftletNetwork
 
         private var kept: Datagram?
 
-        override func events() -> UInt32 {
+        override func events(_ wanted: UInt32) -> UInt32 {
             guard let id else { return PollEvents.output }
             return (kept != nil || network.stack.receivedCountUDP(id) > 0 ? PollEvents.input : 0)
                 | PollEvents.output

@@ -36,7 +36,8 @@ import SwiftletNetwork
                 socket = StreamSocket(network: network, family: family, flags: kept)
             case (2, 0), (2, 17):
                 socket = DatagramSocket(network: network, family: family, flags: kept)
-            case (1...5, _): throw .protocolNotSupported
+            case (1...2, _): throw .protocolNotSupported
+            case (3...10, _): throw .socketTypeNotSupported
             default: throw .invalid
             }
             return try Descriptors.add(

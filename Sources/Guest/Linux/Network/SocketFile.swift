@@ -34,9 +34,16 @@ import SwiftletNetwork
             address == .unspecified && !isOnlyIPv6 ? nil : address
         }
 
+        /// Whether an address is one of this socket's; one of IPv4's is too short for an IPv6 socket.
+        private func checkFamily(_ address: ProgramAddress) throws(Errno) {
+            guard address.family == family else {
+                throw family == .v6 ? .invalid : .addressFamilyNotSupported
+            }
+        }
+
         /// Whether a socket of this kind can be bound to an address.
         final func checkBinding(_ address: ProgramAddress) throws(Errno) {
-            guard address.family == family else { throw .addressFamilyNotSupported }
+            try checkFamily(address)
             guard !isOnlyIPv6 || address.address.v4 == nil else { throw .invalid }
             guard address.address.isWildcard || network.stack.isLocal(address.address) else {
                 throw .addressNotAvailable
@@ -45,7 +52,8 @@ import SwiftletNetwork
 
         /// Where a socket of this kind sends what is for an address: 0.0.0.0 and `::` are this machine.
         final func destination(_ address: ProgramAddress) throws(Errno) -> SocketAddress {
-            guard address.family == family || type == 2 else { throw .addressFamilyNotSupported }
+            // Datagrams of an IPv6 socket may go to IPv4's addresses as they are.
+            if type == 1 { try checkFamily(address) }
             let isV4 = address.address.v4 != nil
             guard isV4 || family == .v6 else { throw .addressFamilyNotSupported }
             guard !isV4 || !isOnlyIPv6 else { throw .networkUnreachable }

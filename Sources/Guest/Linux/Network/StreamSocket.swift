@@ -143,7 +143,14 @@ import SwiftletNetwork
 
         // MARK: Octets
 
+        @inline(__always)
         private func connection() throws(Errno) -> (TCPConnectionID, TCPConnectionHandle) {
+            if case .connected(let id, let handle) = state { return (id, handle) }
+            return try lateConnection()
+        }
+
+        @inline(never)
+        private func lateConnection() throws(Errno) -> (TCPConnectionID, TCPConnectionHandle) {
             if case .connecting = state { try finishConnecting() }
             switch state {
             case .connected(let id, let handle): return (id, handle)
@@ -152,20 +159,31 @@ import SwiftletNetwork
             }
         }
 
+        override func read(to address: UInt64, _ count: Int) throws(Errno) -> Int {
+            try take(to: address, count, peeks: false)
+        }
+
         override func receive(
             to address: UInt64, _ count: Int, peeks: Bool
         ) throws(Errno) -> (count: Int, length: Int, peer: ProgramAddress?) {
+            let done = try take(to: address, count, peeks: peeks)
+            return (done, done, nil)
+        }
+
+        private func take(
+            to address: UInt64, _ count: Int, peeks: Bool
+        ) throws(Errno) -> Int {
             let (_, handle) = try connection()
             try UserMemory.checkWritable(address, count)
-            guard count > 0, !hasShutReading else { return (0, 0, nil) }
+            guard count > 0, !hasShutReading else { return 0 }
             switch network.stack.readiness(handle) {
-            case .ended: return (0, 0, nil)
+            case .ended: return 0
             case .failed(let failure): throw Self.errno(failure)
             case .nothing: throw .again
             case .octets: break
             }
             var done = 0
-            while done < count {
+            repeat {
                 // The addresses were checked as a whole, so a copy does not fail.
                 let copied = network.stack.withReceived(handle) { bytes in
                     let part = min(bytes.byteCount, count - done)
@@ -173,20 +191,16 @@ import SwiftletNetwork
                         bytes.extracting(0..<part), to: address &+ UInt64(done))
                     return part
                 }
-                if copied == 0 { break }
                 done += copied
-                if peeks { break }
+                if peeks || copied == 0 { break }
                 network.stack.consume(handle, copied, now: network.now)
-            }
-            return (done, done, nil)
+            } while done < count && network.stack.receivedCount(handle) > 0
+            return done
         }
 
-        override func send(
-            from address: UInt64, _ count: Int, to peer: ProgramAddress?
-        ) throws(Errno) -> Int {
+        override func write(from address: UInt64, _ count: Int) throws(Errno) -> Int {
             let (id, handle) = try connection()
             guard !hasShutWriting else { throw .brokenPipe }
-            let network = network
             let done = try UserMemory.withBytes(address, count) { (bytes) throws(Errno) in
                 network.stack.send(handle, bytes)
             }
@@ -194,7 +208,12 @@ import SwiftletNetwork
                 network.flushLater(id)
                 return done
             }
-            guard count > 0 else { return 0 }
+            return count > 0 ? try refuse(id) : 0
+        }
+
+        /// Why nothing could be sent.
+        @inline(never)
+        private func refuse(_ id: TCPConnectionID) throws(Errno) -> Int {
             let status = network.stack.status(id)
             if let failure = status.failure {
                 throw failure == .reset ? .connectionReset : Self.errno(failure)
@@ -203,7 +222,11 @@ import SwiftletNetwork
             throw .again
         }
 
-        override func events() -> UInt32 {
+        override func send(
+            from address: UInt64, _ count: Int, to peer: ProgramAddress?
+        ) throws(Errno) -> Int { try write(from: address, count) }
+
+        override func events(_ wanted: UInt32) -> UInt32 {
             if case .connecting = state { try? finishConnecting() }
             switch state {
             case .idle:
@@ -225,7 +248,9 @@ import SwiftletNetwork
                         | PollEvents.hangUp | PollEvents.readHangUp
                 }
                 if hasShutReading { events |= PollEvents.input | PollEvents.readHangUp }
-                if hasShutWriting || network.stack.sendRoom(id) > 0 {
+                if wanted & PollEvents.anyOutput != 0,
+                    hasShutWriting || network.stack.sendRoom(id) > 0
+                {
                     events |= PollEvents.output
                 }
                 return events

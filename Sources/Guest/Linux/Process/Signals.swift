@@ -103,10 +103,11 @@ import SwiftletMachine
             guard !isIgnored(information.signal), pendingBits & bit == 0 else { return }
             pendingBits |= bit
             pending.append(information)
-            for thread in Scheduler.threads
-            where (thread.signals.mask & ~thread.wait.awaitedSignals) & bit == 0 {
-                Scheduler.wake(thread)
-                return
+            for index in Scheduler.threads.indices {
+                let thread = Scheduler.threads[index]
+                if (thread.signals.mask & ~thread.wait.awaitedSignals) & bit == 0 {
+                    return Scheduler.wake(thread)
+                }
             }
         }
 
