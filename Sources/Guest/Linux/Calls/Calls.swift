@@ -121,6 +121,8 @@ import SwiftletRuntime
             case 157: try processControl(a, thread)
             case 158: try archControl(a, thread)
             case 160: 0
+            // Extended attributes: as of a file system without.
+            case 188...199: throw .notSupported
             case 200: try killThread(a.a, a.b)
             case 201: try time(a)
             case 202: try futex(a, thread)
@@ -153,12 +155,14 @@ import SwiftletRuntime
             case 273: setRobustList(a, thread)
             case 280: 0
             case 281: try waitForEvents(a, thread, milliseconds: Int32(truncatingIfNeeded: a.d))
+            case 282: try makeSignalFile(a, 0)
             case 283: try makeTimer(a)
             case 285: try allocate(a)
             case 286: try setTimer(a)
             case 287: try getTimer(a)
             case 284: try makeEvent(a.a, 0)
             case 288: try accept(a.a, a.b, a.c, a.d, thread)
+            case 289: try makeSignalFile(a, a.d)
             case 290: try makeEvent(a.a, a.b)
             case 291: try makeEpoll(a.a)
             case 292: try duplicate(a.a, to: a.b, a.c, allowsSame: false)

@@ -71,6 +71,13 @@ import SwiftletMachine
             }
         }
 
+        /// Its own, its parent's, and one of each folder in it: by that fts(3) knows when it has seen all.
+        private var folderLinks: UInt64 {
+            var count: UInt64 = 2
+            for entry in children where entry.node.isDirectory { count += 1 }
+            return count
+        }
+
         var status: FileStatus {
             let type: UInt32 =
                 switch kind {
@@ -80,7 +87,8 @@ import SwiftletMachine
                 case .null, .zero, .random, .console: FileStatus.character
                 }
             return FileStatus(
-                inode: inode, mode: type | permissions, links: isDirectory ? 2 : links,
+                inode: inode, mode: type | permissions,
+                links: isDirectory ? folderLinks : links,
                 size: size, modified: modified)
         }
 

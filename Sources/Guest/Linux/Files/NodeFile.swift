@@ -9,7 +9,7 @@ import SwiftletMemory
         private let own: Node
         override var node: Node? { own }
         override var asNode: NodeFile? { self }
-        private var offset: UInt64 = 0
+        var offset: UInt64 = 0
         /// Of a generated file.
         private var made: [UInt8] = []
 
@@ -80,9 +80,47 @@ import SwiftletMemory
                 return count
             case .regular:
                 guard let pages = own.pages else { throw .invalid }
-                let done = try pages.write(at: offset, from: address, count)
+                let done = try UserMemory.withBytes(address, count) { (bytes) throws(Errno) in
+                    try pages.write(at: offset, bytes)
+                }
                 own.modified = Clock.wallTime
                 return done
+            default: throw .invalid
+            }
+        }
+
+        override func put(_ bytes: RawSpan) throws(Errno) -> Int {
+            switch own.kind {
+            case .null, .zero, .random: return bytes.byteCount
+            case .console: writeToConsole(bytes)
+            case .regular:
+                guard let pages = own.pages else { throw .invalid }
+                let done = try pages.write(at: offset, bytes)
+                offset += UInt64(done)
+                own.modified = Clock.wallTime
+                return done
+            default: throw .invalid
+            }
+            return bytes.byteCount
+        }
+
+        /// Shows octets from `offset` on, `most` at most; none at the end.
+        func withContents<R>(
+            at offset: UInt64, _ most: Int, _ body: (RawSpan) throws(Errno) -> R
+        ) throws(Errno) -> R {
+            if let pages = own.pages { return try pages.withBytes(at: offset, most, body) }
+            func part(of size: Int) -> Range<Int> {
+                let start = Int(min(offset, UInt64(size)))
+                return start..<(start + min(most, size - start))
+            }
+            switch own.kind {
+            case .generated:
+                let octets = made
+                return try body(octets.span.bytes.extracting(part(of: octets.count)))
+            case .regular:
+                guard let packed = own.packed else { throw .invalid }
+                let octets = ImageContents.archive.extracting(packed)
+                return try body(octets.extracting(part(of: packed.count)))
             default: throw .invalid
             }
         }

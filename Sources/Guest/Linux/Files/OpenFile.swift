@@ -76,6 +76,8 @@ import SwiftletRuntime
         func read(to address: UInt64, _ count: Int) throws(Errno) -> Int { throw .invalid }
         /// Writes from the program's memory. Throws `.again` when there is no room.
         func write(from address: UInt64, _ count: Int) throws(Errno) -> Int { throw .invalid }
+        /// The same with octets that are not the program's (sendfile(2)).
+        func put(_ bytes: RawSpan) throws(Errno) -> Int { throw .invalid }
         func read(at offset: UInt64, to address: UInt64, _ count: Int) throws(Errno) -> Int {
             throw .illegalSeek
         }
@@ -98,6 +100,7 @@ import SwiftletRuntime
         var asNode: NodeFile? { nil }
         var asEpoll: EpollFile? { nil }
         var asTimer: TimerFile? { nil }
+        var asSignal: SignalFile? { nil }
         var asPipe: PipeFile? { nil }
         var asSocket: SocketFile? { nil }
 
@@ -127,10 +130,12 @@ import SwiftletRuntime
     /// Standard output and error: the console.
     final class ConsoleFile: OpenFile {
         override func write(from address: UInt64, _ count: Int) throws(Errno) -> Int {
-            try UserMemory.withBytes(address, count) { (bytes) throws(Errno) in
-                writeToConsole(bytes)
-            }
-            return count
+            try UserMemory.withBytes(address, count) { (bytes) throws(Errno) in try put(bytes) }
+        }
+
+        override func put(_ bytes: RawSpan) throws(Errno) -> Int {
+            writeToConsole(bytes)
+            return bytes.byteCount
         }
     }
 

@@ -58,31 +58,47 @@ import SwiftletMemory
             return total
         }
 
-        /// Takes octets of the program's memory over; the file grows if it must.
+        /// Takes octets over; the file grows if it must.
         ///
         /// - Returns: how many, fewer if memory is short.
-        func write(at offset: UInt64, from address: UInt64, _ count: Int) throws(Errno) -> Int {
-            guard offset <= UInt64(Int.max - count) else { throw .tooLarge }
-            return try UserMemory.withBytes(address, count) { (bytes) throws(Errno) in
-                let start = Int(offset)
-                if start + count > size { try resize(start + count) }
-                var done = 0
-                while done < count {
-                    let (page, skipped) = (start + done).quotientAndRemainder(
-                        dividingBy: Self.pageSize)
-                    guard let frame = frame(page) else {
-                        guard done > 0 else { throw .noSpace }
-                        break
-                    }
-                    let part = min(count - done, Self.pageSize - skipped)
-                    bytes.extracting(done..<(done + part)).withUnsafeBytes {
-                        (frame + skipped).copyMemory(
-                            from: $0.baseAddress.unsafelyUnwrapped, byteCount: part)
-                    }
-                    done += part
+        func write(at offset: UInt64, _ bytes: RawSpan) throws(Errno) -> Int {
+            let count = bytes.byteCount
+            guard offset <= UInt64(Int.max / 2 - count) else { throw .tooLarge }
+            let start = Int(offset)
+            if start + count > size { try resize(start + count) }
+            var done = 0
+            while done < count {
+                let (page, skipped) = (start + done).quotientAndRemainder(
+                    dividingBy: Self.pageSize)
+                guard let frame = frame(page) else {
+                    guard done > 0 else { throw .noSpace }
+                    break
                 }
-                return done
+                let part = min(count - done, Self.pageSize - skipped)
+                bytes.extracting(done..<(done + part)).withUnsafeBytes {
+                    (frame + skipped).copyMemory(
+                        from: $0.baseAddress.unsafelyUnwrapped, byteCount: part)
+                }
+                done += part
             }
+            return done
+        }
+
+        private static let zeros = [UInt8](repeating: 0, count: pageSize)
+
+        /// Shows octets from `offset` on, as many as lie in one page and `most` at most; none at the end.
+        func withBytes<R>(
+            at offset: UInt64, _ most: Int, _ body: (RawSpan) throws(Errno) -> R
+        ) throws(Errno) -> R {
+            let left = offset < UInt64(size) ? size - Int(offset) : 0
+            let (page, skipped) = Int(offset).quotientAndRemainder(dividingBy: Self.pageSize)
+            let count = min(most, left, Self.pageSize - skipped)
+            guard count > 0, let frame = frames[page] else {
+                let zeros = Self.zeros
+                return try body(zeros.span.bytes.extracting(0..<count))
+            }
+            return try body(
+                UnsafeRawBufferPointer(start: frame + skipped, count: count).bytes)
         }
 
         /// Makes the file longer, by a hole, or shorter: then mappings lose what was cut off.

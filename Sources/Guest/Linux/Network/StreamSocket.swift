@@ -199,16 +199,18 @@ import SwiftletNetwork
         }
 
         override func write(from address: UInt64, _ count: Int) throws(Errno) -> Int {
+            try UserMemory.withBytes(address, count) { (bytes) throws(Errno) in try put(bytes) }
+        }
+
+        override func put(_ bytes: RawSpan) throws(Errno) -> Int {
             let (id, handle) = try connection()
             guard !hasShutWriting else { throw .brokenPipe }
-            let done = try UserMemory.withBytes(address, count) { (bytes) throws(Errno) in
-                network.stack.send(handle, bytes)
-            }
+            let done = network.stack.send(handle, bytes)
             if done > 0 {
                 network.flushLater(id)
                 return done
             }
-            return count > 0 ? try refuse(id) : 0
+            return bytes.byteCount > 0 ? try refuse(id) : 0
         }
 
         /// Why nothing could be sent.
