@@ -155,6 +155,7 @@ let hostTargets: [Target] = [
         [
             "SwiftletBuild", "SwiftletHypervisors", "SwiftletBootProtocol", "SwiftletNetwork",
             "SwiftletCommand", "SwiftletMonitor", "SwiftletSoak", "SwiftletTestSupport",
+            .product(name: "ArgumentParser", package: "swift-argument-parser"),
         ],
         exclude: ["Guests", "Programs"]),
 ]

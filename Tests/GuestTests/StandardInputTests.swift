@@ -21,6 +21,22 @@ struct StandardInputTests {
         return try await ProcessRunner.collect("sh", ["-c", line], environment: environment)
     }
 
+    /// Runs lines of shell beside a guest in that mode: `$!` is it, descriptor 9 leads to its input,
+    /// and its output goes to `$folder/output`.
+    private func shell(
+        _ lines: String, holdingInputOf mode: String, _ kind: MachineKind
+    ) async throws -> ProcessOutcome {
+        let folder = try FileSystem.makeTemporaryFolder()
+        defer { FileSystem.remove(folder) }
+        let start = """
+            mkfifo "$folder/fifo"
+            $run -i $guest \(mode) < "$folder/fifo" > "$folder/output" &
+            exec 9> "$folder/fifo"
+
+            """
+        return try await shell(start + lines, kind, ["folder": folder.string])
+    }
+
     /// A file of so many octets, by a seed, and `sha256sum`'s word on it.
     private func withOctets<R: Sendable>(
         _ count: Int, _ body: (_ file: String, _ digest: String) async throws -> R
@@ -96,20 +112,15 @@ struct StandardInputTests {
         "A second reader is refused, and one that was cancelled takes nothing with it",
         arguments: MachineKind.available)
     func disputed(kind: MachineKind) async throws {
-        let folder = try FileSystem.makeTemporaryFolder()
-        defer { FileSystem.remove(folder) }
         // Nothing is written before the guest has said that it is done with waiting.
         let line = """
-            mkfifo "$folder/fifo"
-            $run -i $guest disputed < "$folder/fifo" > "$folder/output" &
-            exec 9> "$folder/fifo"
             until grep -q '^cancelled' "$folder/output"; do sleep 0.02; done
             printf 12345 >&9
             exec 9>&-
             wait $!
             cat "$folder/output"
             """
-        let end = try await shell(line, kind, ["folder": folder.string])
+        let end = try await shell(line, holdingInputOf: "disputed", kind)
         #expect(
             end.output == """
                 waiting
@@ -176,13 +187,8 @@ struct StandardInputTests {
         "Ctrl-C asks the application to finish, whatever is typed meanwhile",
         arguments: MachineKind.environments)
     func interrupt(kind: MachineKind) async throws {
-        let folder = try FileSystem.makeTemporaryFolder()
-        defer { FileSystem.remove(folder) }
         // Octet 3 is one like any other; only the signal is a request.
         let line = """
-            mkfifo "$folder/fifo"
-            $run -i $guest unread < "$folder/fifo" > "$folder/output" &
-            exec 9> "$folder/fifo"
             printf '\\003\\003\\003' >&9
             until grep -q 'read one' "$folder/output"; do sleep 0.02; done
             kill -INT $!
@@ -190,7 +196,7 @@ struct StandardInputTests {
             echo ended $?
             cat "$folder/output"
             """
-        let end = try await shell(line, kind, ["folder": folder.string])
+        let end = try await shell(line, holdingInputOf: "unread", kind)
         #expect(end.output == "ended 0\nread one\nasked\n", "\(end.errorOutput)")
     }
 

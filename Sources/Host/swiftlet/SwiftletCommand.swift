@@ -22,12 +22,12 @@ struct SwiftletCommand: AsyncParsableCommand {
     /// Of this release (CHANGELOG.md).
     static let version = "0.1.0"
 
-    /// The verb with its options. To look through all verbs takes a millisecond, so `run` is tried alone
-    /// first; whatever is wrong with a line is told by all of them.
+    /// The verb with its options. `run` is to be quick; whatever is wrong with a line is told by the
+    /// argument parser.
     private static func parse() throws -> any ParsableCommand {
         let words = CommandLine.arguments.dropFirst()
         if words.first == RunCommand.configuration.commandName,
-            let run = try? RunCommand.parse(Array(words.dropFirst()))
+            let run = RunCommand(plainWords: Array(words.dropFirst()))
         {
             return run
         }

@@ -28,15 +28,8 @@ enum ResponseParserFuzzing: FuzzTarget {
         if outcome == .needsMore { outcome = pieces.parse(text, limits: limits) }
         precondition(outcome == whole)
         guard whole == .complete else { return }
-        let head = parser.head
-        precondition(head.length > 0 && head.length <= text.byteCount)
-        precondition(head.contentLength == nil || !head.isChunked)
-        for index in 0..<head.length {
-            let octet = text.octet(index)
-            precondition(octet != 0)
-            precondition(octet != 10 || index > 0 && text.octet(index - 1) == 13)
-            precondition(octet != 13 || text.octet(index + 1) == 10)
-        }
+        precondition(parser.head.contentLength == nil || !parser.head.isChunked)
+        checkHead(of: text, length: parser.head.length)
     }
 }
 

@@ -28,13 +28,18 @@ enum RequestParserFuzzing: FuzzTarget {
         if outcome == .needsMore { outcome = pieces.parse(head, limits: limits) }
         precondition(outcome == whole)
         guard whole == .complete else { return }
-        precondition(parser.head.length > 0 && parser.head.length <= head.byteCount)
-        for index in 0..<parser.head.length {
-            let octet = head.octet(index)
-            precondition(octet != 0)
-            precondition(octet != 10 || index > 0 && head.octet(index - 1) == 13)
-            precondition(octet != 13 || head.octet(index + 1) == 10)
-        }
+        checkHead(of: head, length: parser.head.length)
+    }
+}
+
+/// What holds of every head that was taken: it lies within `text`, in whole lines.
+func checkHead(of text: RawSpan, length: Int) {
+    precondition(length > 0 && length <= text.byteCount)
+    for index in 0..<length {
+        let octet = text.octet(index)
+        precondition(octet != 0)
+        precondition(octet != 10 || index > 0 && text.octet(index - 1) == 13)
+        precondition(octet != 13 || text.octet(index + 1) == 10)
     }
 }
 

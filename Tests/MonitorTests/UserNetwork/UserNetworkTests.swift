@@ -50,6 +50,19 @@ struct UserNetworkTests {
 
         deinit { close(file) }
 
+        /// A datagram, and whose it is; of none the octets are none.
+        func receive() -> (octets: [UInt8], from: SocketAddress) {
+            var from = sockaddr_in()
+            var size = socklen_t(MemoryLayout<sockaddr_in>.size)
+            var buffer = [UInt8](repeating: 0, count: 100)
+            let count = withUnsafeMutablePointer(to: &from) {
+                $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+                    recvfrom(file, &buffer, buffer.count, 0, $0, &size)
+                }
+            }
+            return (Array(buffer[..<max(count, 0)]), SocketAddress(from))
+        }
+
         func accept() -> HostSocket? {
             let file = swiftlet_accept(self.file, nil, nil, UserNetwork.socketFlags)
             return file >= 0 ? HostSocket(adopting: file) : nil
@@ -275,19 +288,12 @@ struct UserNetworkTests {
         let server = HostSocket(SOCK_DGRAM)
         let gateway = SocketAddress(address: UserNetworkAddress.gateway, port: server.name.port)
         guest.send(GuestModel.datagram(from: 7000, to: gateway, Array("out".utf8)))
-        var from = sockaddr_in()
-        var size = socklen_t(MemoryLayout<sockaddr_in>.size)
-        var buffer = [UInt8](repeating: 0, count: 100)
-        let count = withUnsafeMutablePointer(to: &from) {
-            $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-                recvfrom(server.file, &buffer, 100, 0, $0, &size)
-            }
-        }
-        #expect(count == 3)
-        let stranger = HostSocket(to: SocketAddress(from), SOCK_DGRAM)
+        let (question, from) = server.receive()
+        #expect(question.count == 3)
+        let stranger = HostSocket(to: from, SOCK_DGRAM)
         _ = stranger.write(Array("me too".utf8)[...])
         for _ in 0..<10 { #expect(guest.receive().isEmpty) }
-        #expect(SocketAddress(from).connect(server.file) == 0)
+        #expect(from.connect(server.file) == 0)
         #expect(server.write(Array("back".utf8)[...]) == 4)
         let back = try #require(guest.wait { $0[23] == 17 })
         #expect(Array(back[42..<46]) == Array("back".utf8))

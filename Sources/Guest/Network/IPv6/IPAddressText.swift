@@ -176,21 +176,18 @@ extension IPAddress: LosslessStringConvertible {
         self.init(parsing: octets.span.bytes)
     }
 
-    public var description: String {
-        var octets = [UInt8](repeating: 0, count: Self.longestText)
-        var span = octets.mutableSpan
-        var bytes = span.mutableBytes
-        let count = format(into: &bytes)
-        return String(decoding: octets[..<count], as: UTF8.self)
-    }
+    public var description: String { text(longest: Self.longestText) { format(into: &$0) } }
 }
 
 extension SocketAddress: CustomStringConvertible {
-    public var description: String {
-        var octets = [UInt8](repeating: 0, count: Self.longestText)
-        var span = octets.mutableSpan
-        var bytes = span.mutableBytes
-        let count = format(into: &bytes)
-        return String(decoding: octets[..<count], as: UTF8.self)
-    }
+    public var description: String { text(longest: Self.longestText) { format(into: &$0) } }
+}
+
+/// The text that `format` writes into room for `longest` octets; it tells how many.
+private func text(longest: Int, _ format: (inout MutableRawSpan) -> Int) -> String {
+    var octets = [UInt8](repeating: 0, count: longest)
+    var span = octets.mutableSpan
+    var bytes = span.mutableBytes
+    let count = format(&bytes)
+    return String(decoding: octets[..<count], as: UTF8.self)
 }

@@ -65,11 +65,10 @@ public enum FileSystem {
         do {
             let file = try FileDescriptor.open(path, .readOnly, options: .nonBlocking)
             defer { try? file.close() }
-            var contents = [UInt8](repeating: 0, count: limit)
-            let count = try contents.withUnsafeMutableBytes {
-                try file.read(fromAbsoluteOffset: 0, into: $0)
+            return try [UInt8](unsafeUninitializedCapacity: limit) { buffer, count in
+                count = try file.read(
+                    fromAbsoluteOffset: 0, into: UnsafeMutableRawBufferPointer(buffer))
             }
-            return Array(contents[..<count])
         } catch {
             throw ToolError("cannot read '\(path)': \(words(error))")
         }
@@ -80,20 +79,17 @@ public enum FileSystem {
         do {
             let file = try FileDescriptor.open(path, .readOnly)
             defer { try? file.close() }
-            let size = status(path)?.size ?? 0
-            var contents = [UInt8](repeating: 0, count: size + 1)
-            var count = 0
+            // The files of /proc do not tell their sizes.
+            var room = max((status(path)?.size ?? 0) + 1, 4096)
+            var contents: [UInt8] = []
             while true {
-                if count == contents.count {
-                    contents += [UInt8](repeating: 0, count: contents.count)
+                let piece = try [UInt8](unsafeUninitializedCapacity: room) { buffer, count in
+                    count = try file.read(into: UnsafeMutableRawBufferPointer(buffer))
                 }
-                let read = try contents.withUnsafeMutableBytes {
-                    try file.read(into: UnsafeMutableRawBufferPointer(rebasing: $0[count...]))
-                }
-                if read == 0 { break }
-                count += read
+                if piece.isEmpty { break }
+                contents = contents.isEmpty ? piece : contents + piece
+                room = max(room - piece.count, 4096)
             }
-            contents.removeLast(contents.count - count)
             return contents
         } catch {
             throw ToolError("cannot read '\(path)': \(words(error))")
