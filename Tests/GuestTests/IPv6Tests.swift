@@ -73,6 +73,27 @@ extension NetworkGuests {
             }
         }
 
+        @Test(
+            "A Linux program's one listener serves both versions, and knows who asks",
+            .enabled(if: Requirement.has("gcc"), LinuxTests.Compiler.comment),
+            arguments: MachineKind.environments)
+        func program(type: MachineKind) async throws {
+            let network = try await NetworkNamespace(.direct)
+            let link = try await NetworkIPv6(network)
+            try await LinuxTests.with("whoami", by: .glibc) { program in
+                let image = try await LinuxTests.image(program)
+                try await Machine.with(image, type: type, on: network) { machine in
+                    let mapped = "::ffff:\(NetworkNamespace.hostAddress)\n"
+                    #expect(try await machine.curl("/").output == mapped)
+                    _ = try await link.waitForAddress(in: NetworkIPv6.linkLocal)
+                    let global = try await link.advertise()
+                    let answer = try await Self.curl(network, "\(global)", "/")
+                    #expect(
+                        answer.output == "\(NetworkIPv6.hostAddress)\n", "\(answer.errorOutput)")
+                }
+            }
+        }
+
         @Test("8 MB each way over a link that loses, repeats, breaks and reorders frames")
         func badLink() async throws {
             let folder = try FileSystem.makeTemporaryFolder()

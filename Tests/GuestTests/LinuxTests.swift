@@ -33,7 +33,7 @@ struct LinuxTests {
     /// Compiles a program of Tests/GuestTests/Programs, and hands it to `body`.
     static func with<R>(
         _ name: String, by compiler: Compiler, options: [String] = ["-static"],
-        _ body: (FilePath) async throws -> R
+        libraries: [String] = [], _ body: (FilePath) async throws -> R
     ) async throws -> R {
         let folder = try FileSystem.makeTemporaryFolder()
         defer { FileSystem.remove(folder) }
@@ -42,14 +42,15 @@ struct LinuxTests {
             compiler.rawValue,
             ["-O2", "-w", "-pthread"] + options + [
                 programs.appending(name + ".c").string, "-o", program.string,
-            ])
+            ] + libraries)
         guard outcome.succeeded else { throw MachineFailure(description: outcome.errorOutput) }
         return try await body(program)
     }
 
-    /// The image of a program.
-    static func image(_ program: FilePath) async throws -> Image {
+    /// The image of a program, with the files of a folder.
+    static func image(_ program: FilePath, files: FilePath? = nil) async throws -> Image {
         var request = ProgramRequest(program: program)
+        request.files = files
         request.output = FilePath(program.string + ".image")
         return try Image(try await PackageBuilder.build(request).image)
     }
@@ -74,9 +75,21 @@ struct LinuxTests {
     @Test(
         "A program prints and ends as natively",
         .enabled(if: !Compiler.available.isEmpty, Compiler.comment),
-        arguments: ["files", "events", "memory", "clocks"], cases)
+        arguments: ["files", "events", "memory", "mappings", "clocks"], cases)
     func programs(name: String, run: Case) async throws {
         try await Self.compare(name, by: run.compiler, type: run.type)
+    }
+
+    /// Whether this machine has a loopback interface for IPv6, so that it can be compared with.
+    private static let hasIPv6 = !((try? FileSystem.read("/proc/net/if_inet6"))?.isEmpty ?? true)
+
+    @Test(
+        "Sockets of IPv4 and IPv6",
+        .enabled(if: !Compiler.available.isEmpty, Compiler.comment),
+        .enabled(if: hasIPv6, "needs IPv6 on the loopback interface to compare with"),
+        arguments: cases)
+    func sockets(run: Case) async throws {
+        try await Self.compare("sockets", by: run.compiler, type: run.type)
     }
 
     @Test(

@@ -44,6 +44,7 @@ public struct Errno: Error, Equatable, Sendable {
     static var messageTooLong: Errno { Errno(90) }
     static var noProtocolOption: Errno { Errno(92) }
     static var protocolNotSupported: Errno { Errno(93) }
+    static var socketTypeNotSupported: Errno { Errno(94) }
     static var notSupported: Errno { Errno(95) }
     static var addressFamilyNotSupported: Errno { Errno(97) }
     static var addressInUse: Errno { Errno(98) }

@@ -32,6 +32,7 @@ import CSwiftletMachine
         public static func enable(processID: UInt64, stack: UnsafeMutableRawPointer) {
             swiftlet_linux_process_id = processID
             findExtendedStates()
+            setsBasesDirectly = BuiltInMonitor.isPresent || Processor.features.hasFSGSBase
             guard !BuiltInMonitor.isPresent else { return BuiltInMonitor.handleFaults(stack) }
             swiftlet_linux_is_privileged = 1
             // Code 0x08 and data 0x10 for what `syscall` enters; nobody leaves by `sysret`.
@@ -52,6 +53,9 @@ import CSwiftletMachine
                 Processor.setGate(vector, UInt64(interrupts), .interrupt)
             }
         }
+
+        /// The bases of FS and GS are set by instructions, not by MSRs.
+        nonisolated(unsafe) private static var setsBasesDirectly = false
 
         /// Octets of XSAVE's area for the states that programs have besides FXSAVE's (SDM volume 1
         /// §13.4); 0 if there are none, as in ring 0, where boot enables none.
@@ -85,7 +89,7 @@ import CSwiftletMachine
 
         /// The bases of FS and GS, in which the program keeps its threads' variables.
         public static func setBases(fs: UInt64, gs: UInt64) {
-            if BuiltInMonitor.isPresent || Processor.features.hasFSGSBase {
+            if setsBasesDirectly {
                 swiftlet_write_fs_base(fs)
                 swiftlet_write_gs_base(gs)
             } else {

@@ -91,6 +91,8 @@ static void events(void) {
   SAY(epoll_wait(set, found, 4, -1));
   printf("%x %lu\n", found[0].events, (unsigned long)found[0].data.u64);
   SAY(epoll_wait(set, found, 4, -1));
+  SAY(epoll_wait(set, (void *)8, 4, 0));
+  SAY(epoll_wait(set, found, 4, 0));
   wanted.events = EPOLLIN | EPOLLET;
   SAY(epoll_ctl(set, EPOLL_CTL_MOD, event, &wanted));
   SAY(epoll_wait(set, found, 4, -1));

@@ -4,10 +4,12 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/sendfile.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
 #include <unistd.h>
@@ -106,6 +108,60 @@ static void descriptors(void) {
   char *map = mmap(0, 4096, PROT_READ, MAP_PRIVATE, file, 0);
   printf("%.5s\n", map);
   SAY(munmap(map, 4096));
+  struct stat status;
+  SAY(fallocate(file, 0, 9000, 1000));
+  SAY(fallocate(file, FALLOC_FL_KEEP_SIZE, 0, 1 << 20));
+  SAY(fstat(file, &status));
+  printf("%ld octets\n", (long)status.st_size);
+  SAY(pread(file, first, 3, 9500));
+  printf("%d\n", first[2]);
+  SAY(fallocate(file, 0, 0, 0));
+  SAY(fallocate(file, 0, -1, 10));
+  SAY(fallocate(99, 0, 0, 10));
+  SAY(fallocate(open("v", O_RDONLY), 0, 0, 10));
+  uid_t real, effective, saved;
+  SAY(getresuid(&real, &effective, &saved));
+  SAY(getresgid((void *)8, &effective, &saved));
+}
+
+static void copies(void) {
+  char buffer[20000] = {0};
+  struct stat status;
+  int from = open("s", O_RDWR | O_CREAT, 0644), to = open("t", O_RDWR | O_CREAT, 0644), ends[2];
+  for (int i = 0; i < 10000; i++) buffer[i] = (char)(i * 7 >> 2);
+  SAY(write(from, buffer, 10000));
+  SAY(ftruncate(from, 15000));
+  SAY(sendfile(to, from, 0, 100));
+  SAY(lseek(from, 0, SEEK_SET));
+  SAY(sendfile(to, from, 0, 1 << 20));
+  SAY(lseek(from, 0, SEEK_CUR));
+  SAY(fstat(to, &status));
+  printf("%ld octets\n", (long)status.st_size);
+  long sum = 0, read_again = pread(to, buffer, sizeof buffer, 0);
+  for (int i = 0; i < read_again; i++) sum = sum * 31 + buffer[i];
+  printf("%ld, %ld\n", read_again, sum);
+  off_t offset = 9990;
+  pipe(ends);
+  SAY(sendfile(ends[1], from, &offset, 20));
+  printf("%ld\n", (long)offset);
+  SAY(lseek(from, 0, SEEK_CUR));
+  SAY(read(ends[0], buffer, 100));
+  printf("%d %d\n", buffer[9], buffer[10]);
+  SAY(sendfile(from, ends[0], 0, 10));
+  SAY(sendfile(ends[0], from, 0, 10));
+  SAY(sendfile(to, 99, 0, 10));
+  offset = -1;
+  SAY(sendfile(to, from, &offset, 10));
+  SAY(sendfile(to, from, (void *)8, 10));
+  offset = 1 << 20;
+  SAY(sendfile(to, from, &offset, 10));
+  close(ends[0]);
+  signal(SIGPIPE, SIG_IGN);
+  offset = 0;
+  SAY(sendfile(ends[1], from, &offset, 10));
+  close(ends[1]);
+  SAY(unlink("s"));
+  SAY(unlink("t"));
 }
 
 static void devices(void) {
@@ -130,6 +186,7 @@ int main(void) {
   contents(open("a", O_RDWR | O_CREAT | O_TRUNC, 0644));
   names();
   descriptors();
+  copies();
   SAY(unlink("a"));
   SAY(unlink("e"));
   SAY(unlink("v"));

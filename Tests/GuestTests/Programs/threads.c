@@ -1,11 +1,13 @@
 // Threads, locks, threads that never wait, and signals. Linux and the library OS have to agree.
 #define _GNU_SOURCE
 #include <errno.h>
+#include <poll.h>
 #include <pthread.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/signalfd.h>
 #include <sys/time.h>
 #include <time.h>
 #include <unistd.h>
@@ -82,8 +84,61 @@ static void run_threads(void) {
   printf("spun %ld\n", (long)result);
 }
 
+static int blocking;
+static void *read_one(void *unused) {
+  struct signalfd_siginfo found;
+  return (void *)(read(blocking, &found, sizeof found) < 0 ? 0 : (long)found.ssi_signo);
+}
+
+// Signals that a file holds.
+static void read_signals(void) {
+  struct signalfd_siginfo found[3];
+  sigset_t set, old;
+  sigemptyset(&set);
+  sigaddset(&set, SIGUSR1);
+  sigaddset(&set, SIGCHLD);
+  sigprocmask(SIG_BLOCK, &set, &old);
+  int file = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
+  struct pollfd poller = {file, POLLIN, 0};
+  int result = (int)read(file, found, sizeof found);
+  printf("nothing %d, %d\n", result, errno);
+  printf("ready %d\n", poll(&poller, 1, 0));
+  kill(getpid(), SIGUSR1);
+  kill(getpid(), SIGUSR1);
+  raise(SIGCHLD);
+  printf("ready %d\n", poll(&poller, 1, -1));
+  result = (int)read(file, found, 20);
+  printf("too short %d, %d\n", result, errno);
+  int count = (int)(read(file, found, sizeof found) / sizeof *found);
+  printf("read %d\n", count);
+  for (int i = 0; i < count; i++)
+    printf("%d, %d, own %d\n", found[i].ssi_signo, found[i].ssi_code, found[i].ssi_pid == getpid());
+  printf("ready %d\n", poll(&poller, 1, 0));
+  sigdelset(&set, SIGCHLD);
+  printf("changed %d\n", signalfd(file, &set, 0) == file);
+  raise(SIGCHLD);
+  printf("ready %d\n", poll(&poller, 1, 0));
+  int refused = signalfd(-1, &set, 77);
+  printf("refused %d, %d\n", refused, errno);
+  refused = signalfd(0, &set, 0);
+  printf("refused %d, %d\n", refused, errno);
+  blocking = signalfd(-1, &set, 0);
+  pthread_t thread;
+  void *signal;
+  pthread_create(&thread, 0, read_one, 0);
+  struct timespec moment = {0, 2000000};
+  nanosleep(&moment, 0);
+  kill(getpid(), SIGUSR1);
+  pthread_join(thread, &signal);
+  printf("a thread has read %ld\n", (long)signal);
+  close(file);
+  close(blocking);
+  sigprocmask(SIG_SETMASK, &old, 0);
+}
+
 int main(void) {
   run_threads();
+  read_signals();
   signal(SIGUSR1, count);
   raise(SIGUSR1);
   kill(getpid(), SIGUSR1);

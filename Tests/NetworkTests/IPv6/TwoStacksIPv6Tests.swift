@@ -120,6 +120,66 @@ import Testing
         #expect(seen(link.left.receiveUDP(client) { bytes, _ in copy(bytes) } == payload))
     }
 
+    /// RFC 3493 §5.3: a port may have one socket for each version, and none for both besides.
+    @Test func eachVersionHasAListenerOfItsOwn() throws {
+        var link = makeLink(seed: 9)
+        let own = link.right.addressesIPv6[0].address
+        let any4 = IPAddress(IPv4Address.any)
+        let listener4 = try link.right.listen(address: any4, port: 80, backlog: 4)
+        let listener6 = try link.right.listen(address: .unspecified, port: 80, backlog: 4)
+        for address in [nil, any4, .unspecified, own, IPAddress(SimulatedLink.rightAddress)] {
+            #expect(throws: TCPError.addressInUse) {
+                _ = try link.right.listen(address: address, port: 80, backlog: 4)
+            }
+        }
+        for (address, listener) in [
+            (own, listener6), (IPAddress(SimulatedLink.rightAddress), listener4),
+        ] {
+            let client = try link.left.connect(to: SocketAddress(address, port: 80), now: link.now)
+            link.run(milliseconds: 100)
+            #expect(seen(link.left.status(client).state == .established))
+            let server = try #require(seen(link.right.accept(listener)))
+            #expect(seen(link.right.status(server).local.address == address))
+        }
+        // Without the one of IPv6, nobody is there.
+        link.right.closeListener(listener6)
+        let client = try link.left.connect(to: SocketAddress(own, port: 80), now: link.now)
+        link.run(milliseconds: 100)
+        #expect(seen(link.left.status(client).failure == .refused))
+    }
+
+    @Test func eachVersionHasADatagramSocketOfItsOwn() throws {
+        var link = makeLink(seed: 10)
+        let own6 = link.right.addressesIPv6[0].address
+        let own4 = IPAddress(SimulatedLink.rightAddress)
+        let any4 = IPAddress(IPv4Address.any)
+        let socket4 = try link.right.bindUDP(address: any4, port: 53)
+        let socket6 = try link.right.bindUDP(address: .unspecified, port: 53)
+        #expect(throws: UDPError.addressInUse) { _ = try link.right.bindUDP(port: 53) }
+        let client = try link.left.bindUDP(port: 0)
+        #expect(throws: UDPError.addressInUse) {
+            let port = link.left.portUDP(client) ?? 0
+            _ = try link.left.bindUDP(address: any4, port: port)
+        }
+        let payload: [UInt8] = [1, 2, 3]
+        for address in [own4, own6] {
+            try link.left.sendUDP(
+                client, payload.span.bytes, to: SocketAddress(address, port: 53), now: link.now)
+        }
+        link.run(milliseconds: 100)
+        #expect(seen(link.right.receivedCountUDP(socket4) == 1))
+        #expect(seen(link.right.receivedCountUDP(socket6) == 1))
+        let asker = try #require(
+            seen(link.right.receiveUDP(socket6) { _, endpoints in endpoints.remote }))
+        try link.right.sendUDP(socket6, payload.span.bytes, to: asker, now: link.now)
+        // A socket of one version does not send to the other.
+        #expect(throws: UDPError.unreachable) {
+            try link.right.sendUDP(socket4, payload.span.bytes, to: asker, now: link.now)
+        }
+        link.run(milliseconds: 100)
+        #expect(seen(link.left.receivedCountUDP(client) == 1))
+    }
+
     /// RFC 8201: a router in the middle carries less, and says so; what was lost goes again.
     @Test func rfc8201PacketTooBigShortensSegments() throws {
         var peer = LonelyStack(ipv6: .automatic)

@@ -9,8 +9,10 @@
 
 #if defined(SWIFTLET_GUEST)
 
-    .set NUMBER_GETPID, 39
-    .set NUMBER_GETTID, 186
+    // What calls with a known answer do (swiftlet_linux_answers).
+    .set ANSWER_ZERO, 1
+    .set ANSWER_PROCESS, 2
+    .set ANSWER_THREAD, 3
     // BootProtocol/ProgramCall.swift
     .set MONITOR_FAULTS_PORT, 0x531c
     .set MONITOR_TURN_VECTOR, 32
@@ -32,17 +34,37 @@
     movq LINUX_R15(%r11), %r15
 .endm
 
+// Jumps to .Lknown, with the answer's kind in r11, if nothing has to be looked up for the call in eax.
+.macro IF_ANSWER_IS_KNOWN label
+    cmpl $(swiftlet_linux_answers_end - swiftlet_linux_answers), %eax
+    jae 9f
+    movl %eax, %r11d
+    movzbl swiftlet_linux_answers(%r11), %r11d
+    testl %r11d, %r11d
+    jne \label
+9:
+.endm
+
+// The answer of kind r11, in rax.
+.macro KNOWN_ANSWER
+    movl swiftlet_linux_process_id(%rip), %eax
+    cmpl $ANSWER_PROCESS, %r11d
+    je 8f
+    movl $0, %eax
+    jb 8f
+    movq swiftlet_linux_current(%rip), %r11
+    movl LINUX_THREAD_ID(%r11), %eax
+8:
+.endm
+
 // Where thunks jump to: rax is the number, rdi, rsi, rdx, r10, r8, r9 are the arguments, rcx is where
-// to go on; rcx and r11 are clobbered. Asking for the two numbers needs no stack.
+// to go on; rcx and r11 are clobbered. Asking for numbers needs no stack.
     .section .text.swiftlet_linux_entry, "ax", @progbits
     .globl swiftlet_linux_entry
     .type swiftlet_linux_entry, @function
     .balign 16
 swiftlet_linux_entry:
-    cmpl $NUMBER_GETPID, %eax
-    je .Lgetpid
-    cmpl $NUMBER_GETTID, %eax
-    je .Lgettid
+    IF_ANSWER_IS_KNOWN .Lknown
     testb $1, swiftlet_linux_is_privileged(%rip)
     je .Lcall
     cli                                  // the loop relies on it; in ring 3 there are no interrupts
@@ -72,10 +94,18 @@ swiftlet_linux_entry:
     callq swiftlet_linux_call
     testl %eax, %eax
     jne .Lleave
-    // Straight back: of what a call may change only rcx and r11 do.
+    // Straight back: of what a call may change only rcx and r11 do, and functions keep rbx and r12 to
+    // r15 by themselves.
     movq swiftlet_linux_current(%rip), %r11
     fxrstor64 LINUX_FLOATING_POINT(%r11)
-    LOAD_PLAIN
+    movq LINUX_RAX(%r11), %rax
+    movq LINUX_RDX(%r11), %rdx
+    movq LINUX_RSI(%r11), %rsi
+    movq LINUX_RDI(%r11), %rdi
+    movq LINUX_RBP(%r11), %rbp
+    movq LINUX_R8(%r11), %r8
+    movq LINUX_R9(%r11), %r9
+    movq LINUX_R10(%r11), %r10
     movq LINUX_RIP(%r11), %rcx
     movq LINUX_RSP(%r11), %rsp
     testb $1, swiftlet_linux_is_privileged(%rip)
@@ -83,12 +113,8 @@ swiftlet_linux_entry:
     sti                                  // takes effect after the jump: no moment in between
 1:  jmpq *%rcx
 
-.Lgetpid:
-    movl swiftlet_linux_process_id(%rip), %eax
-    jmpq *%rcx
-.Lgettid:
-    movq swiftlet_linux_current(%rip), %r11
-    movl LINUX_THREAD_ID(%r11), %eax
+.Lknown:
+    KNOWN_ANSWER
     jmpq *%rcx
 
 // Where the instruction itself enters in ring 0 (LSTAR), with interrupts disabled: a site that was
@@ -97,15 +123,10 @@ swiftlet_linux_entry:
     .type swiftlet_linux_instruction, @function
     .balign 16
 swiftlet_linux_instruction:
-    cmpl $NUMBER_GETPID, %eax
-    je 2f
-    cmpl $NUMBER_GETTID, %eax
-    jne .Lcall
-    movq swiftlet_linux_current(%rip), %r11
-    movl LINUX_THREAD_ID(%r11), %eax
-    sti
-    jmpq *%rcx
-2:  movl swiftlet_linux_process_id(%rip), %eax
+    IF_ANSWER_IS_KNOWN .Lknown_of_instruction
+    jmp .Lcall
+.Lknown_of_instruction:
+    KNOWN_ANSWER
     sti
     jmpq *%rcx
 
@@ -367,6 +388,25 @@ swiftlet_linux_fault:
     pushq %rcx
     pushq %rdx
     jmp .Linterrupted
+
+// By number, what is known of a call's answer; all other calls are made (Calls.perform). The program is
+// process 1, in its own group and session, has no parent, and is root, as in a container.
+    .section .rodata.swiftlet_linux_answers, "a", @progbits
+    .balign 64
+swiftlet_linux_answers:
+.macro ANSWER number, kind
+    .fill \number - (. - swiftlet_linux_answers), 1, 0
+    .byte \kind
+.endm
+    ANSWER 39, ANSWER_PROCESS            // getpid
+    ANSWER 102, ANSWER_ZERO              // getuid
+    ANSWER 104, ANSWER_ZERO              // getgid
+    ANSWER 107, ANSWER_ZERO              // geteuid
+    ANSWER 108, ANSWER_ZERO              // getegid
+    ANSWER 110, ANSWER_ZERO              // getppid
+    ANSWER 111, ANSWER_PROCESS           // getpgrp
+    ANSWER 186, ANSWER_THREAD            // gettid
+swiftlet_linux_answers_end:
 
     .section .bss.swiftlet_linux, "aw", @nobits
     .balign 8

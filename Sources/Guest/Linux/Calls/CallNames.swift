@@ -5,7 +5,6 @@
         /// The name; empty for numbers that hardly any program uses.
         static func name(_ number: UInt64) -> StaticString {
             switch number {
-            case 26: "msync"
             case 27: "mincore"
             case 29: "shmget"
             case 36: "getitimer"
@@ -20,8 +19,6 @@
             case 161: "chroot"
             case 165: "mount"
             case 187: "readahead"
-            case 188: "setxattr"
-            case 191: "getxattr"
             case 206: "io_setup"
             case 219: "restart_syscall"
             case 222: "timer_create"
@@ -33,14 +30,11 @@
             case 272: "unshare"
             case 274: "get_robust_list"
             case 275: "splice"
-            case 285: "fallocate"
-            case 289: "signalfd4"
             case 294: "inotify_init1"
             case 299: "recvmmsg"
             case 307: "sendmmsg"
             case 309: "getcpu"
             case 317: "seccomp"
-            case 319: "memfd_create"
             case 321: "bpf"
             case 322: "execveat"
             case 324: "membarrier"

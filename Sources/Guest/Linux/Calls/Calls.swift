@@ -5,14 +5,19 @@ import SwiftletMachine
 import SwiftletRuntime
 
 #if hasFeature(Embedded)
-    /// The six arguments of a call.
+    /// The six arguments of a call, as they stand in the caller's registers.
     struct Arguments {
-        var a, b, c, d, e, f: UInt64
+        private let frame: ThreadFrame
 
         @inline(__always)
-        init(_ a: UInt64, _ b: UInt64, _ c: UInt64, _ d: UInt64, _ e: UInt64, _ f: UInt64) {
-            (self.a, self.b, self.c, self.d, self.e, self.f) = (a, b, c, d, e, f)
-        }
+        init(_ frame: ThreadFrame) { self.frame = frame }
+
+        @inline(__always) var a: UInt64 { frame.registers.rdi }
+        @inline(__always) var b: UInt64 { frame.registers.rsi }
+        @inline(__always) var c: UInt64 { frame.registers.rdx }
+        @inline(__always) var d: UInt64 { frame.registers.r10 }
+        @inline(__always) var e: UInt64 { frame.registers.r8 }
+        @inline(__always) var f: UInt64 { frame.registers.r9 }
     }
 
     /// The system calls.
@@ -49,6 +54,7 @@ import SwiftletRuntime
             case 23: try select(a, thread)
             case 24: yield(thread)
             case 25: try remap(a)
+            case 26: try synchroniseMapping(a)
             case 28: try advise(a)
             case 32: try duplicate(a.a, from: 0, closesOnExec: false)
             case 33: try duplicate(a.a, to: a.b, 0, allowsSame: true)
@@ -56,7 +62,6 @@ import SwiftletRuntime
             case 35: try sleep(a.a, a.b, thread)
             case 38: try setIntervalTimer(a)
             case 37: alarm(a.a)
-            case 39: ownProcess
             case 40: try sendFile(a, thread)
             case 41: try socket(a)
             case 42: try connect(a, thread)
@@ -100,11 +105,13 @@ import SwiftletRuntime
             case 98: try usage(a)
             case 99: try systemInformation(a.a)
             case 100: try times(a)
-            case 102, 104, 107, 108: 0  // root, as in a container
-            case 105, 106, 109, 112, 113, 114, 116, 117, 119: 0
-            case 110: 0
+            // Some of these numbers CMachine/x86-64/linux.S has told already.
+            case 39: ownProcess
+            case 102, 104, 107, 108, 110: 0  // root, as in a container, without a parent
+            case 105, 106, 109, 112...117, 119: 0
+            case 118, 120: try realNumbers(a)
             case 111, 121, 124: ownProcess
-            case 115: 0
+            case 186: Int64(thread.id)
             case 127: try pendingSignals(a.a, thread)
             case 128: try waitForSignal(a, thread)
             case 130: try suspendForSignal(a, thread)
@@ -114,7 +121,8 @@ import SwiftletRuntime
             case 157: try processControl(a, thread)
             case 158: try archControl(a, thread)
             case 160: 0
-            case 186: Int64(thread.id)
+            // Extended attributes: as of a file system without.
+            case 188...199: throw .notSupported
             case 200: try killThread(a.a, a.b)
             case 201: try time(a)
             case 202: try futex(a, thread)
@@ -147,11 +155,14 @@ import SwiftletRuntime
             case 273: setRobustList(a, thread)
             case 280: 0
             case 281: try waitForEvents(a, thread, milliseconds: Int32(truncatingIfNeeded: a.d))
+            case 282: try makeSignalFile(a, 0)
             case 283: try makeTimer(a)
+            case 285: try allocate(a)
             case 286: try setTimer(a)
             case 287: try getTimer(a)
             case 284: try makeEvent(a.a, 0)
             case 288: try accept(a.a, a.b, a.c, a.d, thread)
+            case 289: try makeSignalFile(a, a.d)
             case 290: try makeEvent(a.a, a.b)
             case 291: try makeEpoll(a.a)
             case 292: try duplicate(a.a, to: a.b, a.c, allowsSame: false)
@@ -161,6 +172,7 @@ import SwiftletRuntime
             case 302: try limits(a)
             case 316: try rename(a.a, a.b, a.c, a.d, a.e)
             case 318: try random(a)
+            case 319: try makeMemoryFile(a.a, a.b)
             case 332: throw .notImplemented  // statx: C libraries fall back to fstatat
             case 334: throw .notImplemented  // rseq: nothing is gained by it on one processor
             case 424: try killThread(a.a, a.b)
@@ -187,13 +199,13 @@ import SwiftletRuntime
             }
         }
 
-        nonisolated(unsafe) private static var reported: [UInt64] = []
+        nonisolated(unsafe) private static var reported = PlainList<UInt64>()
 
         /// A call that is not there, said once (ENOSYS).
         @inline(never)
         private static func unknown(_ number: UInt64, _ thread: LinuxThread) throws(Errno) -> Int64
         {
-            if !reported.contains(number) {
+            if reported.firstIndex(where: { $0 == number }) == nil {
                 reported.append(number)
                 StandardOutput.flush()
                 Console.write("swiftlet: system call ")

@@ -30,18 +30,22 @@ import SwiftletMachine
         }
 
         static func read(_ a: Arguments, _ thread: LinuxThread) throws(Errno) -> Int64 {
-            let file = try readable(a.a)
-            try checkAddress(a.b, a.c)
-            return Int64(
-                try file.blocking(thread) { () throws(Errno) in
-                    try file.read(to: a.b, count(a.c))
-                })
+            try Descriptors.unretained(a.a).with { (file) throws(Errno) in
+                guard file.isReadable else { throw .badDescriptor }
+                try checkAddress(a.b, a.c)
+                return Int64(
+                    try file.blocking(thread) { () throws(Errno) in
+                        try file.read(to: a.b, count(a.c))
+                    })
+            }
         }
 
         static func write(_ a: Arguments, _ thread: LinuxThread) throws(Errno) -> Int64 {
-            let file = try writable(a.a)
-            try checkAddress(a.b, a.c)
-            return try write(file, a.b, count(a.c), thread)
+            try Descriptors.unretained(a.a).with { (file) throws(Errno) in
+                guard file.isWritable else { throw .badDescriptor }
+                try checkAddress(a.b, a.c)
+                return try write(file, a.b, count(a.c), thread)
+            }
         }
 
         /// A blocking write goes on until all is written.
@@ -159,9 +163,44 @@ import SwiftletMachine
             return Int64(done)
         }
 
+        /// From a file to whatever can be written; a blocking one takes all before this returns.
         static func sendFile(_ a: Arguments, _ thread: LinuxThread) throws(Errno) -> Int64 {
-            // EINVAL: programs fall back to read and write, as sendfile(2) advises.
-            throw .invalid
+            let out = try writable(a.a)
+            guard let source = try readable(a.b).asNode, out.flags & OpenFlags.append == 0 else {
+                throw .invalid
+            }
+            var begin = source.offset
+            if a.c != 0 {
+                let offset: Int64 = try UserMemory.load(a.c)
+                guard offset >= 0 else { throw .invalid }
+                begin = UInt64(offset)
+            }
+            let total = count(a.d)
+            do throws(Errno) {
+                while thread.wait.progress < total {
+                    let done = thread.wait.progress
+                    let more = try out.blocking(thread) { () throws(Errno) in
+                        try source.withContents(at: begin &+ UInt64(done), total - done) {
+                            (bytes) throws(Errno) -> Int in
+                            guard bytes.byteCount > 0 else { return 0 }
+                            return try out.put(bytes)
+                        }
+                    }
+                    thread.wait.progress += more
+                    if more == 0 { break }
+                }
+            } catch {
+                if error == .suspended { throw error }
+                guard thread.wait.progress > 0 else { throw brokenPipe(error, thread) }
+            }
+            let done = thread.wait.progress
+            thread.wait.progress = 0
+            if a.c != 0 {
+                try UserMemory.store(begin &+ UInt64(done), at: a.c)
+            } else {
+                source.offset = begin &+ UInt64(done)
+            }
+            return Int64(done)
         }
 
         static func close(_ a: Arguments) throws(Errno) -> Int64 {

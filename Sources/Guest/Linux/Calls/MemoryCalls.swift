@@ -1,4 +1,4 @@
-// Memory: mmap(2), munmap(2), mprotect(2), mremap(2), madvise(2), brk(2).
+// Memory: mmap(2), munmap(2), mprotect(2), mremap(2), madvise(2), msync(2), brk(2).
 
 import SwiftletMachine
 import SwiftletMemory
@@ -48,9 +48,12 @@ import SwiftletMemory
             var file: NodeFile?
             if a.d & anonymous == 0 {
                 guard let node = try Descriptors.file(a.e).asNode else { throw .noDevice }
-                // Pages of a file are a copy; changes that others see would need the page cache.
-                guard a.d & shared == 0 || !wanted.contains(.write) else { throw .noDevice }
-                guard a.f % AddressSpace.pageSize == 0 else { throw .invalid }
+                guard a.f % AddressSpace.pageSize == 0, a.f <= UInt64(Int.max) - size else {
+                    throw .invalid
+                }
+                let isShared = a.d & shared != 0
+                guard node.isReadable, !isShared || !wanted.contains(.write) || node.isWritable
+                else { throw .access }
                 file = node
             }
             let place: UInt64
@@ -82,6 +85,16 @@ import SwiftletMemory
                 AddressSpace.add(
                     AddressSpace.Mapping(start: place, end: place + size, protection: wanted))
                 PagesAhead.prepare(place, place + size)
+                return Int64(place)
+            }
+            // A file of the image, or of /proc, does not change: its pages are a copy, as private
+            // ones are.
+            if a.d & shared != 0, let pages = file.node?.pages {
+                AddressSpace.add(
+                    AddressSpace.Mapping(
+                        start: place, end: place + size, protection: wanted,
+                        file: SharedFiles.add(pages, mayWrite: file.isWritable),
+                        base: place &- a.f))
                 return Int64(place)
             }
             // Filled while it may be written.
@@ -123,6 +136,18 @@ import SwiftletMemory
             return 0
         }
 
+        /// What a mapping shows is the file.
+        static func synchroniseMapping(_ a: Arguments) throws(Errno) -> Int64 {
+            let (asynchronous, synchronous): (UInt64, UInt64) = (1, 4)
+            guard a.c & ~7 == 0, a.a % AddressSpace.pageSize == 0,
+                a.c & (asynchronous | synchronous) != asynchronous | synchronous
+            else { throw .invalid }
+            guard a.b > 0 else { return 0 }
+            let (start, end) = try range(a.a, a.b)
+            guard AddressSpace.allowsReplacing(start, end) else { throw .noMemory }
+            return 0
+        }
+
         static func remap(_ a: Arguments) throws(Errno) -> Int64 {
             let (start, oldEnd) = try range(a.a, a.b)
             defer { ProgramPages.flush() }
@@ -136,19 +161,19 @@ import SwiftletMemory
                 return Int64(start)
             }
             if newEnd <= AddressSpace.highest, AddressSpace.isFree(oldEnd, newEnd) {
-                AddressSpace.add(
-                    AddressSpace.Mapping(
-                        start: oldEnd, end: newEnd, protection: mapping.protection))
+                var more = mapping
+                (more.start, more.end) = (oldEnd, newEnd)
+                AddressSpace.add(more)
                 return Int64(start)
             }
             guard a.d & mayMove != 0,
                 let place = AddressSpace.freePlace(size: newEnd - start)
             else { throw .noMemory }
             AddressSpace.move(start, oldEnd - start, to: place)
-            AddressSpace.add(
-                AddressSpace.Mapping(
-                    start: place + (oldEnd - start), end: place + (newEnd - start),
-                    protection: mapping.protection))
+            var more = mapping
+            (more.start, more.end) = (place + (oldEnd - start), place + (newEnd - start))
+            if more.file != 0 { more.base = mapping.base &- start &+ place }
+            AddressSpace.add(more)
             return Int64(place)
         }
 

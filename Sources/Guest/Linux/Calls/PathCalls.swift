@@ -1,5 +1,5 @@
 // Paths: open(2), stat(2), access(2), mkdir(2), unlink(2), rename(2), link(2), symlink(2),
-// readlink(2), chmod(2), truncate(2), chdir(2), getcwd(2), statfs(2).
+// readlink(2), chmod(2), truncate(2), fallocate(2), memfd_create(2), chdir(2), getcwd(2), statfs(2).
 
 import SwiftletMachine
 import SwiftletMemory
@@ -62,9 +62,7 @@ import SwiftletMemory
                 }
                 if writes, found.isReadOnly { throw .readOnly }
                 node = found
-                if flags & OpenFlags.truncate != 0, writes, case .regular = node.kind {
-                    node.contents = []
-                }
+                if flags & OpenFlags.truncate != 0, writes { try node.pages?.resize(0) }
             } else {
                 guard flags & OpenFlags.create != 0 else { throw .noEntry }
                 guard !place.folder.isReadOnly else { throw .readOnly }
@@ -266,6 +264,32 @@ import SwiftletMemory
             guard signed(size) >= 0, file.isWritable else { throw .invalid }
             try file.truncate(size)
             return 0
+        }
+
+        /// Makes room that later writes need not find; with FALLOC_FL_KEEP_SIZE there is nothing to do.
+        static func allocate(_ a: Arguments) throws(Errno) -> Int64 {
+            let file = try Descriptors.file(a.a)
+            let keepSize: UInt64 = 1
+            guard signed(a.c) >= 0, signed(a.d) > 0 else { throw .invalid }
+            guard a.b & ~keepSize == 0 else { throw .notSupported }
+            guard file.isWritable else { throw .badDescriptor }
+            if file.asPipe != nil { throw .illegalSeek }
+            guard let pages = file.node?.pages else { throw .noDevice }
+            if a.b & keepSize == 0 { try pages.allocate(a.c, a.d) }
+            return 0
+        }
+
+        /// A file without a name, in memory as all of them.
+        static func makeMemoryFile(_ name: UInt64, _ flags: UInt64) throws(Errno) -> Int64 {
+            let (closesOnExec, mayBeSealed): (UInt64, UInt64) = (1, 2)
+            let longestName = 249
+            guard flags & ~(closesOnExec | mayBeSealed) == 0 else { throw .invalid }
+            guard try UserMemory.path(name).count <= longestName else { throw .invalid }
+            let node = Node(
+                .regular, permissions: 0o777, isReadOnly: false, modified: Clock.wallTime)
+            return try Descriptors.add(
+                NodeFile(node, flags: OpenFlags.readWrite | 0x8000),
+                closesOnExec: flags & closesOnExec != 0)
         }
 
         static func workingFolder(_ a: Arguments) throws(Errno) -> Int64 {

@@ -45,7 +45,8 @@ import SwiftletMachine
                 if descriptor >= 0 {
                     if let file = try? Descriptors.file(UInt64(descriptor)) {
                         found =
-                            widened(file.events()) & (UInt32(wanted) | PollEvents.always)
+                            widened(file.events(UInt32(wanted)))
+                            & (UInt32(wanted) | PollEvents.always)
                     } else {
                         found = invalidDescriptor
                     }
@@ -96,7 +97,7 @@ import SwiftletMachine
                     where set[number / 8] & 1 << UInt8(number % 8) != 0 {
                         let file = try Descriptors.file(UInt64(number))
                         files.append(file)
-                        if file.events() & wanted[index] != 0 {
+                        if file.events(wanted[index]) & wanted[index] != 0 {
                             result[number / 8] |= 1 << UInt8(number % 8)
                             count += 1
                         }
@@ -133,11 +134,13 @@ import SwiftletMachine
         static func waitForEvents(
             _ a: Arguments, _ thread: LinuxThread, milliseconds: Int32
         ) throws(Errno) -> Int64 {
-            let file = try epoll(a.a)
-            if thread.frame.registers.rax == 281 { try setMask(a.e, thread) }
-            return try file.wait(
-                thread, a.b, Int(Int32(truncatingIfNeeded: a.c)),
-                timeout: milliseconds < 0 ? -1 : Int64(milliseconds) * 1_000_000)
+            try Descriptors.unretained(a.a).with { (file) throws(Errno) in
+                guard let epoll = file.asEpoll else { throw .invalid }
+                if thread.frame.registers.rax == 281 { try setMask(a.e, thread) }
+                return try epoll.wait(
+                    thread, a.b, Int(Int32(truncatingIfNeeded: a.c)),
+                    timeout: milliseconds < 0 ? -1 : Int64(milliseconds) * 1_000_000)
+            }
         }
     }
 #endif

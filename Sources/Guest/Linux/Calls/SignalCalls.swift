@@ -1,5 +1,5 @@
 // Signals: sigaction(2), sigprocmask(2), sigaltstack(2), kill(2), tgkill(2), sigsuspend(2),
-// sigtimedwait(2), pause(2), alarm(2), setitimer(2).
+// sigtimedwait(2), signalfd(2), pause(2), alarm(2), setitimer(2).
 
 import CSwiftletMachine
 import SwiftletMachine
@@ -107,6 +107,22 @@ import SwiftletMachine
                 (thread.signals.pendingBits | ProcessSignals.pendingBits) & thread.signals.mask,
                 at: address)
             return 0
+        }
+
+        static func makeSignalFile(_ a: Arguments, _ flags: UInt64) throws(Errno) -> Int64 {
+            let known = UInt64(OpenFlags.nonBlocking | OpenFlags.closeOnExec)
+            guard flags & ~known == 0, a.c == 8 else { throw .invalid }
+            let mask: UInt64 = try UserMemory.load(a.b)
+            guard UInt32(truncatingIfNeeded: a.a) == .max else {
+                guard let file = try Descriptors.file(a.a).asSignal else { throw .invalid }
+                file.set(mask: mask & ~Signal.unmaskable)
+                return Int64(a.a)
+            }
+            return try Descriptors.add(
+                SignalFile(
+                    mask: mask & ~Signal.unmaskable,
+                    flags: OpenFlags.readWrite | UInt32(flags) & OpenFlags.nonBlocking),
+                closesOnExec: flags & UInt64(OpenFlags.closeOnExec) != 0)
         }
 
         static func pause(_ thread: LinuxThread) throws(Errno) -> Int64 { throw .suspended }

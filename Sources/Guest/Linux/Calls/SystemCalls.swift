@@ -1,4 +1,4 @@
-// The system: uname(2), sysinfo(2), getrlimit(2), prlimit(2), getrandom(2).
+// The system: uname(2), sysinfo(2), getresuid(2), getrlimit(2), prlimit(2), getrandom(2).
 
 import SwiftletMachine
 import SwiftletMemory
@@ -24,6 +24,12 @@ import SwiftletMemory
             try UserMemory.store(UInt64(PageFrames.freeCount) * 4096, at: address &+ 40)
             try UserMemory.store(UInt16(Scheduler.threads.count), at: address &+ 80)
             try UserMemory.store(UInt32(1), at: address &+ 104)
+            return 0
+        }
+
+        /// getresuid(2), getresgid(2): root's three.
+        static func realNumbers(_ a: Arguments) throws(Errno) -> Int64 {
+            for address in [a.a, a.b, a.c] { try UserMemory.store(UInt32(0), at: address) }
             return 0
         }
 

@@ -3,8 +3,9 @@
 #if hasFeature(Embedded)
     /// A file in an epoll instance.
     final class EpollWatch {
-        unowned(unsafe) let epoll: EpollFile
-        unowned(unsafe) let file: OpenFile
+        /// Neither is closed before it has let go of this.
+        let epoll: Unmanaged<EpollFile>
+        let file: Unmanaged<OpenFile>
         let descriptor: UInt64
         var events: UInt32
         var data: UInt64
@@ -15,11 +16,36 @@
             _ epoll: EpollFile, _ file: OpenFile, _ descriptor: UInt64, _ events: UInt32,
             _ data: UInt64
         ) {
-            self.epoll = epoll
-            self.file = file
+            self.epoll = Unmanaged.passUnretained(epoll)
+            self.file = Unmanaged.passUnretained(file)
             self.descriptor = descriptor
             self.events = events
             self.data = data
+        }
+    }
+
+    extension Unmanaged<EpollWatch> {
+        /// The file may be ready.
+        @inline(__always)
+        func markReady() {
+            let epoll = borrowed { $0.epoll }
+            epoll.borrowed { $0.markReady(self) }
+        }
+
+        /// The file is closed.
+        func forget() {
+            let epoll = borrowed { $0.epoll }
+            epoll.borrowed { $0.forget(self) }
+        }
+
+        /// What of the file is wanted and there.
+        @inline(__always)
+        var found: UInt32 {
+            borrowed { watch in
+                let wanted = watch.events | PollEvents.always
+                return watch.file.borrowed { $0.events(wanted) } & wanted
+                    & 0x3FFF_FFFF
+            }
         }
     }
 
@@ -31,12 +57,20 @@
         /// struct epoll_event is packed on x86-64.
         static let eventSize = 12
 
-        private var members: [EpollWatch] = []
-        private var ready: [EpollWatch] = []
+        private var members = PlainList<EpollWatch>()
+        private var ready = PlainList<Unmanaged<EpollWatch>>()
+        /// The list while it is gone through.
+        private var listed = PlainList<Unmanaged<EpollWatch>>()
 
         override var asEpoll: EpollFile? { self }
 
         init() { super.init(flags: OpenFlags.readWrite) }
+
+        deinit {
+            members.free()
+            ready.free()
+            listed.free()
+        }
 
         /// epoll_ctl(2).
         func control(
@@ -45,7 +79,10 @@
             let file = try Descriptors.file(descriptor)
             guard file !== self else { throw .invalid }
             if file.asNode != nil { throw .notPermitted }
-            let index = members.firstIndex { $0.descriptor == descriptor && $0.file === file }
+            let reference = Unmanaged.passUnretained(file)
+            let index = members.firstIndex {
+                $0.descriptor == descriptor && $0.file.isSame(reference)
+            }
             switch operation {
             case 1:
                 guard index == nil else { throw .exists }
@@ -54,35 +91,44 @@
                     try UserMemory.load(event &+ 4))
                 members.append(watch)
                 file.watches.append(watch)
-                markReady(watch)
+                markReady(members.unretained(members.count - 1))
             case 2:
                 guard let index else { throw .noEntry }
                 let watch = members[index]
-                watch.file.watches.removeAll { $0 === watch }
-                forget(watch)
+                if let place = file.watches.firstIndex(of: watch) {
+                    file.watches.remove(at: place)
+                }
+                forget(Unmanaged.passUnretained(watch))
             case 3:
                 guard let index else { throw .noEntry }
                 members[index].events = try UserMemory.load(event)
                 members[index].data = try UserMemory.load(event &+ 4)
-                markReady(members[index])
+                markReady(members.unretained(index))
             default: throw .invalid
             }
         }
 
-        /// The file may be ready.
         @inline(never)
-        func markReady(_ watch: EpollWatch) {
-            guard !watch.isListed, !watch.isGone else { return }
-            watch.isListed = true
-            ready.append(watch)
+        func markReady(_ reference: Unmanaged<EpollWatch>) {
+            let isNew = reference.borrowed { watch in
+                defer { watch.isListed = true }
+                return !watch.isListed && !watch.isGone
+            }
+            guard isNew else { return }
+            ready.append(reference)
             // The instance may be in another one, or be waited for.
             notify()
         }
 
-        func forget(_ watch: EpollWatch) {
-            watch.isGone = true
-            members.removeAll { $0 === watch }
-            ready.removeAll { $0 === watch }
+        func forget(_ reference: Unmanaged<EpollWatch>) {
+            if let index = ready.firstIndex(where: { $0.isSame(reference) }) {
+                ready.remove(at: index)
+            }
+            reference.borrowed { $0.isGone = true }
+            for index in members.indices where members.unretained(index).isSame(reference) {
+                members.remove(at: index)
+                return
+            }
         }
 
         /// epoll_wait(2): writes at most `most` events.
@@ -92,27 +138,28 @@
             guard most > 0, most <= Int(Int32.max) / Self.eventSize else { throw .invalid }
             var count = 0
             if !ready.isEmpty {
-                let listed = ready
-                ready = []
-                for watch in listed {
+                swap(&ready, &listed)
+                defer { listed.removeAll() }
+                for index in listed.indices {
+                    let reference = listed[index]
                     if count == most {
-                        ready.append(watch)
+                        ready.append(reference)
                         continue
                     }
-                    watch.isListed = false
-                    let found = watch.file.events() & (watch.events | PollEvents.always)
-                    guard found & 0x3FFF_FFFF != 0 else { continue }
-                    let place = events &+ UInt64(count * Self.eventSize)
-                    try UserMemory.store(found, at: place)
-                    try UserMemory.store(watch.data, at: place &+ 4)
-                    count += 1
-                    if watch.events & Self.oneShot != 0 {
-                        watch.events = 0
-                        watch.isListed = false
-                    } else if watch.events & Self.edgeTriggered == 0 {
-                        watch.isListed = true
-                        ready.append(watch)
+                    let found = reference.found
+                    guard found != 0 else {
+                        reference.borrowed { $0.isListed = false }
+                        continue
                     }
+                    do throws(Errno) {
+                        try store(reference, found, at: events &+ UInt64(count * Self.eventSize))
+                    } catch {
+                        // Nothing is lost by an address that is none.
+                        for rest in index..<listed.count { ready.append(listed[rest]) }
+                        guard count > 0 else { throw error }
+                        return Int64(count)
+                    }
+                    count += 1
                 }
             }
             if count > 0 || timeout == 0 || thread.wait.hasTimedOut { return Int64(count) }
@@ -121,21 +168,40 @@
             throw .suspended
         }
 
-        override func events() -> UInt32 {
-            for watch in ready
-            where watch.file.events() & (watch.events | PollEvents.always) & 0x3FFF_FFFF != 0 {
-                return PollEvents.input
+        /// Tells an event, and keeps the watch on the list if the program wants to be told again.
+        @inline(__always)
+        private func store(
+            _ reference: Unmanaged<EpollWatch>, _ found: UInt32, at place: UInt64
+        ) throws(Errno) {
+            let (wanted, data) = reference.borrowed { ($0.events, $0.data) }
+            try UserMemory.store(found, at: place)
+            try UserMemory.store(data, at: place &+ 4)
+            if wanted & (Self.oneShot | Self.edgeTriggered) == 0 {
+                return ready.append(reference)
             }
+            reference.borrowed { watch in
+                watch.isListed = false
+                if wanted & Self.oneShot != 0 { watch.events = 0 }
+            }
+        }
+
+        override func events(_ wanted: UInt32) -> UInt32 {
+            for index in ready.indices where ready[index].found != 0 { return PollEvents.input }
             return 0
         }
 
         override func close() {
-            for watch in members {
+            for index in members.indices {
+                let watch = members[index]
                 watch.isGone = true
-                watch.file.watches.removeAll { $0 === watch }
+                watch.file.borrowed { file in
+                    if let place = file.watches.firstIndex(of: watch) {
+                        file.watches.remove(at: place)
+                    }
+                }
             }
-            members = []
-            ready = []
+            ready.removeAll()
+            members.removeAll()
         }
     }
 #endif

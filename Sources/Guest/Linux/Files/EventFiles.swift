@@ -34,7 +34,7 @@ import SwiftletMachine
             return 8
         }
 
-        override func events() -> UInt32 {
+        override func events(_ wanted: UInt32) -> UInt32 {
             (count > 0 ? PollEvents.input : 0)
                 | (count < UInt64.max - 1 ? PollEvents.output : 0)
         }
@@ -98,7 +98,7 @@ import SwiftletMachine
             return 8
         }
 
-        override func events() -> UInt32 { expirations > 0 ? PollEvents.input : 0 }
+        override func events(_ wanted: UInt32) -> UInt32 { expirations > 0 ? PollEvents.input : 0 }
 
         override func close() { Scheduler.cancel(expiry) }
     }

@@ -164,7 +164,8 @@ import SwiftletMemory
     enum ProcessFiles {
         static func maps() -> [UInt8] {
             var text: [UInt8] = []
-            for mapping in AddressSpace.mappings {
+            for index in AddressSpace.mappings.indices {
+                let mapping = AddressSpace.mappings[index]
                 text.append(hexadecimal: mapping.start)
                 text.append(0x2D)
                 text.append(hexadecimal: mapping.end)

@@ -32,8 +32,8 @@ import SwiftletRuntime
             return done
         }
 
-        override func events() -> UInt32 {
-            guard let queue else { return super.events() }
+        override func events(_ wanted: UInt32) -> UInt32 {
+            guard let queue else { return super.events(wanted) }
             guard queue.isReady else { return 0 }
             return PollEvents.input | (queue.hasEnded ? PollEvents.hangUp : 0)
         }

@@ -19,8 +19,10 @@ import SwiftletMachine
         var permissions: UInt32
         /// Nothing in it may be changed.
         var isReadOnly: Bool
-        /// Of a file, or of a link: where it leads.
+        /// Of a link: where it leads.
         var contents: [UInt8] = []
+        /// Of a file in memory.
+        private(set) var pages: FilePages?
         /// Of a file of the image: where it lies in the archive. Read in place.
         var packed: Range<Int>?
         var children: [(name: [UInt8], node: Node)] = []
@@ -35,6 +37,7 @@ import SwiftletMachine
             self.modified = modified
             Node.lastInode += 1
             inode = Node.lastInode
+            if case .regular = kind, !isReadOnly { pages = FilePages() }
         }
 
         var isDirectory: Bool {
@@ -61,10 +64,18 @@ import SwiftletMachine
 
         var size: UInt64 {
             switch kind {
-            case .regular, .link: UInt64(packed?.count ?? contents.count)
+            case .regular: UInt64(packed?.count ?? pages?.size ?? 0)
+            case .link: UInt64(contents.count)
             case .directory: 4096
             default: 0
             }
+        }
+
+        /// Its own, its parent's, and one of each folder in it: by that fts(3) knows when it has seen all.
+        private var folderLinks: UInt64 {
+            var count: UInt64 = 2
+            for entry in children where entry.node.isDirectory { count += 1 }
+            return count
         }
 
         var status: FileStatus {
@@ -76,7 +87,8 @@ import SwiftletMachine
                 case .null, .zero, .random, .console: FileStatus.character
                 }
             return FileStatus(
-                inode: inode, mode: type | permissions, links: isDirectory ? 2 : links,
+                inode: inode, mode: type | permissions,
+                links: isDirectory ? folderLinks : links,
                 size: size, modified: modified)
         }
 

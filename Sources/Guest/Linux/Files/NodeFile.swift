@@ -9,7 +9,7 @@ import SwiftletMemory
         private let own: Node
         override var node: Node? { own }
         override var asNode: NodeFile? { self }
-        private var offset: UInt64 = 0
+        var offset: UInt64 = 0
         /// Of a generated file.
         private var made: [UInt8] = []
 
@@ -46,8 +46,7 @@ import SwiftletMemory
                     return try Self.copy(
                         ImageContents.archive.extracting(packed), offset, address, count)
                 }
-                let octets = own.contents
-                return try Self.copy(octets.span.bytes, offset, address, count)
+                return try own.pages?.read(at: offset, to: address, count) ?? 0
             }
         }
 
@@ -80,35 +79,56 @@ import SwiftletMemory
                 }
                 return count
             case .regular:
-                let octets = try UserMemory.array(address, count)
-                let (end, overflow) = offset.addingReportingOverflow(UInt64(count))
-                guard !overflow else { throw .tooLarge }
-                try resize(atLeast: end)
-                let start = Int(offset)
-                own.contents.replaceSubrange(start..<(start + count), with: octets)
+                guard let pages = own.pages else { throw .invalid }
+                let done = try UserMemory.withBytes(address, count) { (bytes) throws(Errno) in
+                    try pages.write(at: offset, bytes)
+                }
                 own.modified = Clock.wallTime
-                return count
+                return done
             default: throw .invalid
             }
         }
 
-        private func resize(atLeast size: UInt64) throws(Errno) {
-            guard size > UInt64(own.contents.count) else { return }
-            try truncate(size)
+        override func put(_ bytes: RawSpan) throws(Errno) -> Int {
+            switch own.kind {
+            case .null, .zero, .random: return bytes.byteCount
+            case .console: writeToConsole(bytes)
+            case .regular:
+                guard let pages = own.pages else { throw .invalid }
+                let done = try pages.write(at: offset, bytes)
+                offset += UInt64(done)
+                own.modified = Clock.wallTime
+                return done
+            default: throw .invalid
+            }
+            return bytes.byteCount
+        }
+
+        /// Shows octets from `offset` on, `most` at most; none at the end.
+        func withContents<R>(
+            at offset: UInt64, _ most: Int, _ body: (RawSpan) throws(Errno) -> R
+        ) throws(Errno) -> R {
+            if let pages = own.pages { return try pages.withBytes(at: offset, most, body) }
+            func part(of size: Int) -> Range<Int> {
+                let start = Int(min(offset, UInt64(size)))
+                return start..<(start + min(most, size - start))
+            }
+            switch own.kind {
+            case .generated:
+                let octets = made
+                return try body(octets.span.bytes.extracting(part(of: octets.count)))
+            case .regular:
+                guard let packed = own.packed else { throw .invalid }
+                let octets = ImageContents.archive.extracting(packed)
+                return try body(octets.extracting(part(of: packed.count)))
+            default: throw .invalid
+            }
         }
 
         override func truncate(_ size: UInt64) throws(Errno) {
-            guard case .regular = own.kind, own.packed == nil else { throw .invalid }
-            let count = own.contents.count
-            // Half of what is free at most, as tmpfs has it.
-            guard size < UInt64(count) + UInt64(PageFrames.freeCount) * 2048 else {
-                throw .noSpace
-            }
-            if size < UInt64(count) {
-                own.contents.removeLast(count - Int(size))
-            } else {
-                own.contents += [UInt8](repeating: 0, count: Int(size) - count)
-            }
+            guard let pages = own.pages else { throw .invalid }
+            guard size <= UInt64(Int.max / 2) else { throw .tooLarge }
+            try pages.resize(Int(size))
             own.modified = Clock.wallTime
         }
 

@@ -28,6 +28,8 @@ import SwiftletRuntime
         static let hangUp: UInt32 = 0x10
         static let readHangUp: UInt32 = 0x2000
         static let always = error | hangUp
+        /// POLLOUT and POLLWRNORM.
+        static let anyOutput = output | 0x100
     }
 
     /// What fstat(2) tells of a file.
@@ -57,9 +59,14 @@ import SwiftletRuntime
         /// Threads that wait for any change.
         var waiters = WaitQueue()
         /// Its entries in epoll instances.
-        var watches: [EpollWatch] = []
+        var watches = PlainList<EpollWatch>()
 
         init(flags: UInt32) { self.flags = flags }
+
+        deinit {
+            waiters.free()
+            watches.free()
+        }
 
         final var isNonBlocking: Bool { flags & OpenFlags.nonBlocking != 0 }
         final var isReadable: Bool { flags & OpenFlags.accessMode != OpenFlags.writeOnly }
@@ -69,6 +76,8 @@ import SwiftletRuntime
         func read(to address: UInt64, _ count: Int) throws(Errno) -> Int { throw .invalid }
         /// Writes from the program's memory. Throws `.again` when there is no room.
         func write(from address: UInt64, _ count: Int) throws(Errno) -> Int { throw .invalid }
+        /// The same with octets that are not the program's (sendfile(2)).
+        func put(_ bytes: RawSpan) throws(Errno) -> Int { throw .invalid }
         func read(at offset: UInt64, to address: UInt64, _ count: Int) throws(Errno) -> Int {
             throw .illegalSeek
         }
@@ -81,8 +90,8 @@ import SwiftletRuntime
             throw .notTerminal
         }
         func status() -> FileStatus { FileStatus(mode: FileStatus.character | 0o666) }
-        /// What poll(2) finds now.
-        func events() -> UInt32 { PollEvents.input | PollEvents.output }
+        /// What poll(2) finds now. Of what is not in `wanted` the dear parts may be left out.
+        func events(_ wanted: UInt32) -> UInt32 { PollEvents.input | PollEvents.output }
         /// The last descriptor is closed.
         func close() {}
         /// The file system's node behind it.
@@ -91,13 +100,14 @@ import SwiftletRuntime
         var asNode: NodeFile? { nil }
         var asEpoll: EpollFile? { nil }
         var asTimer: TimerFile? { nil }
+        var asSignal: SignalFile? { nil }
         var asPipe: PipeFile? { nil }
         var asSocket: SocketFile? { nil }
 
         /// Something has changed: whoever waits looks again.
         final func notify() {
             waiters.wakeAll()
-            for watch in watches { watch.epoll.markReady(watch) }
+            for index in watches.indices { watches.unretained(index).markReady() }
         }
 
         /// Makes a call that may have to wait: if it cannot go on, the thread does, until `notify`,
@@ -120,27 +130,39 @@ import SwiftletRuntime
     /// Standard output and error: the console.
     final class ConsoleFile: OpenFile {
         override func write(from address: UInt64, _ count: Int) throws(Errno) -> Int {
-            try UserMemory.withBytes(address, count) { (bytes) throws(Errno) in
-                writeToConsole(bytes)
-            }
-            return count
+            try UserMemory.withBytes(address, count) { (bytes) throws(Errno) in try put(bytes) }
+        }
+
+        override func put(_ bytes: RawSpan) throws(Errno) -> Int {
+            writeToConsole(bytes)
+            return bytes.byteCount
         }
     }
 
     /// The table of descriptors.
     enum Descriptors {
-        struct Entry {
-            var file: OpenFile
+        private struct Entry {
+            /// Held by this.
+            var file: Unmanaged<OpenFile>
             var closesOnExec: Bool
         }
 
         /// RLIMIT_NOFILE.
         static let limit = 4096
 
-        nonisolated(unsafe) private static var entries: [Entry?] = []
+        nonisolated(unsafe) private static var entries = PlainList<Entry?>()
 
         @inline(__always)
         static func file(_ number: UInt64) throws(Errno) -> OpenFile {
+            guard number < UInt64(entries.count), let entry = entries[Int(number)] else {
+                throw .badDescriptor
+            }
+            return entry.file.takeUnretainedValue()
+        }
+
+        /// The same for a call during which nobody closes it.
+        @inline(__always)
+        static func unretained(_ number: UInt64) throws(Errno) -> Unmanaged<OpenFile> {
             guard number < UInt64(entries.count), let entry = entries[Int(number)] else {
                 throw .badDescriptor
             }
@@ -161,7 +183,7 @@ import SwiftletRuntime
         private static func put(_ file: OpenFile, _ number: Int, _ closesOnExec: Bool) {
             while entries.count <= number { entries.append(nil) }
             file.descriptorCount += 1
-            entries[number] = Entry(file: file, closesOnExec: closesOnExec)
+            entries[number] = Entry(file: .passRetained(file), closesOnExec: closesOnExec)
         }
 
         /// As dup3(2): whatever `number` named is closed.
@@ -172,12 +194,12 @@ import SwiftletRuntime
         }
 
         static func close(_ number: UInt64) throws(Errno) {
-            let file = try file(number)
+            let file = try unretained(number).takeRetainedValue()
             entries[Int(number)] = nil
             file.descriptorCount -= 1
             guard file.descriptorCount == 0 else { return }
-            for watch in file.watches { watch.epoll.forget(watch) }
-            file.watches = []
+            for index in file.watches.indices { file.watches.unretained(index).forget() }
+            file.watches.removeAll()
             file.close()
         }
 

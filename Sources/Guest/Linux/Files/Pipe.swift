@@ -44,12 +44,24 @@
             try UserMemory.copy(octets.span.bytes.extracting(head..<(head + count)), to: address)
         }
 
-        func write(from address: UInt64, _ wanted: Int) throws(Errno) -> Int {
+        /// How many of so many octets can be written now.
+        private func acceptable(_ wanted: Int) throws(Errno) -> Int {
             guard hasReader else { throw .brokenPipe }
-            guard wanted > 0 else { return 0 }
             guard room >= (wanted <= Self.atomicSize ? wanted : 1) else { throw .again }
-            let done = min(wanted, room)
+            return min(wanted, room)
+        }
+
+        func write(from address: UInt64, _ wanted: Int) throws(Errno) -> Int {
+            let done = try acceptable(wanted)
+            guard done > 0 else { return 0 }
             octets += try UserMemory.array(address, done)
+            reader?.notify()
+            return done
+        }
+
+        func write(_ bytes: RawSpan) throws(Errno) -> Int {
+            let done = try acceptable(bytes.byteCount)
+            octets += bytes.array(0..<done)
             reader?.notify()
             return done
         }
@@ -93,13 +105,18 @@
             return try sink.write(from: address, count)
         }
 
+        override func put(_ bytes: RawSpan) throws(Errno) -> Int {
+            guard let sink else { throw .badDescriptor }
+            return try sink.write(bytes)
+        }
+
         override func control(_ request: UInt32, _ argument: UInt64) throws(Errno) -> Int64 {
             guard request == 0x541B, let source else { throw .notTerminal }
             try UserMemory.store(Int32(source.count), at: argument)
             return 0
         }
 
-        override func events() -> UInt32 {
+        override func events(_ wanted: UInt32) -> UInt32 {
             var events: UInt32 = 0
             if let source {
                 if source.count > 0 { events |= PollEvents.input }

@@ -35,6 +35,13 @@ import SwiftletMemory
             /// The monitor's, which lets nobody change what it allows: code and constants of the
             /// image, where the page tables are not the guest's own.
             var isFixed = false
+            /// What `SharedFiles` knows it by, if it shows a file; 0 if it is memory of its own.
+            var file: UInt32 = 0
+            /// Of a file's: the address at which the file would begin.
+            var base: UInt64 = 0
+
+            /// Up to where it can be touched: the end of a file may come first.
+            var usableEnd: UInt64 { file == 0 ? end : SharedFiles.end(of: self) }
         }
 
         static let pageSize: UInt64 = 4096
@@ -45,7 +52,7 @@ import SwiftletMemory
         static let lowest: UInt64 = 0x10_0000_0000
         static let highest: UInt64 = 0x3FFF_0000_0000
 
-        nonisolated(unsafe) private(set) static var mappings: [Mapping] = []
+        nonisolated(unsafe) private(set) static var mappings = PlainList<Mapping>()
         nonisolated(unsafe) private static var lastFound = 0
         /// Frames that pages of the program have, the image's left out.
         nonisolated(unsafe) private(set) static var residentPages = 0
@@ -77,6 +84,7 @@ import SwiftletMemory
         }
 
         /// Whether all of `count` octets from `address` on allow this.
+        @inline(never)
         static func allows(_ address: UInt64, _ count: UInt64, _ wanted: Protection) -> Bool {
             guard count > 0 else { return true }
             let (end, overflow) = address.addingReportingOverflow(count)
@@ -86,7 +94,10 @@ import SwiftletMemory
                 guard let mapping = find(next), !mapping.protection.isEmpty,
                     wanted.subtracting(.read).isSubset(of: mapping.protection)
                 else { return false }
-                next = mapping.end
+                let end = mapping.usableEnd
+                guard end > next else { return false }
+                Lookups.note(next, mapping)
+                next = end
             }
             return true
         }
@@ -113,6 +124,7 @@ import SwiftletMemory
 
         /// Adds a mapping where nothing is.
         static func add(_ new: Mapping) {
+            Lookups.forget()
             var new = new
             var index = position(of: new.start)
             if index > 0, join(mappings[index - 1], new) {
@@ -131,10 +143,12 @@ import SwiftletMemory
         private static func join(_ first: Mapping, _ second: Mapping) -> Bool {
             first.end == second.start && first.protection == second.protection
                 && first.isImage == second.isImage && first.isFixed == second.isFixed
+                && first.file == second.file && first.base == second.base
         }
 
         /// Takes the mappings of a range out, splitting those at its ends.
         private static func cut(_ start: UInt64, _ end: UInt64) -> [Mapping] {
+            Lookups.forget()
             var taken: [Mapping] = []
             var index = position(of: start)
             while index < mappings.count, mappings[index].start < end {
@@ -159,12 +173,30 @@ import SwiftletMemory
 
         /// Unmaps a range; frames go back (munmap(2)).
         static func remove(_ start: UInt64, _ end: UInt64) {
-            for mapping in cut(start, end) { release(mapping) }
+            var showsFile = false
+            for mapping in cut(start, end) {
+                release(mapping)
+                if mapping.file != 0 { showsFile = true }
+            }
+            guard showsFile else { return }
+            // The file may go with its last mapping, and its frames to somebody else.
+            ProgramPages.flush()
+            SharedFiles.forgetUnused()
+        }
+
+        /// Unmaps pages whose frames are a file's.
+        static func unmapPages(_ start: UInt64, _ end: UInt64) {
+            var page = start
+            while let next = ProgramPages.firstMapped(from: page, to: end) {
+                _ = ProgramPages.unmap(virtual: next)
+                page = next + pageSize
+            }
         }
 
         /// Gives the frames of a mapping back: its pages are zero when they are next touched.
         static func release(_ mapping: Mapping) {
             if mapping.isFixed || mapping.isImage && ProgramPages.protectOwn(mapping, []) { return }
+            if mapping.file != 0 { return unmapPages(mapping.start, mapping.end) }
             var page = mapping.start
             while let next = ProgramPages.firstMapped(from: page, to: mapping.end) {
                 if let frame = ProgramPages.unmap(virtual: next), !mapping.isImage {
@@ -197,6 +229,8 @@ import SwiftletMemory
             while next < end {
                 guard let mapping = find(next) else { throw .noMemory }
                 guard !mapping.isFixed || mapping.protection == protection,
+                    mapping.file == 0 || !protection.contains(.write)
+                        || SharedFiles.mayWrite(mapping.file),
                     ProgramPages.mayExecute || mapping.isImage || !protection.contains(.execute)
                 else { throw .access }
                 next = mapping.end
@@ -230,6 +264,7 @@ import SwiftletMemory
                 var moved = mapping
                 moved.start = mapping.start - start + place
                 moved.end = mapping.end - start + place
+                moved.base = mapping.file == 0 ? 0 : mapping.base &- start &+ place
                 add(moved)
             }
         }
@@ -247,7 +282,9 @@ import SwiftletMemory
             guard !mapping.isImage, !ProgramPages.isMapped(page) else {
                 return BuiltInMonitor.isPresent
             }
-            if BuiltInMonitor.isPresent {
+            if mapping.file != 0 {
+                guard SharedFiles.populate(mapping, page) else { return false }
+            } else if BuiltInMonitor.isPresent {
                 PagesAhead.populate(mapping, around: page)
             } else {
                 populate(mapping, page, 1)

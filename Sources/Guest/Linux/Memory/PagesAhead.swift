@@ -32,7 +32,7 @@ import SwiftletMemory
         /// Gives new memory its first frames: a program mostly asks for what it is about to use.
         static func prepare(_ start: UInt64, _ end: UInt64) {
             guard BuiltInMonitor.isPresent, hasPlenty, let mapping = AddressSpace.find(start),
-                mapping.protection.contains(.write)
+                mapping.protection.contains(.write), mapping.file == 0
             else { return }
             let size = end - start
             let wanted = size <= 2 * unit ? size : unit

@@ -153,7 +153,8 @@ import SwiftletMemory
     /// A system call of the thread that runs. 0: go straight back to it.
     @_cdecl("swiftlet_linux_call")
     func linuxCall(_ frame: UnsafeMutablePointer<swiftlet_linux_frame>) -> UInt32 {
-        Scheduler.current.unsafelyUnwrapped.systemCall() ? 0 : UInt32(LINUX_LEFT_BY_CALL)
+        Scheduler.current.unsafelyUnwrapped.borrowed { $0.systemCall() }
+            ? 0 : UInt32(LINUX_LEFT_BY_CALL)
     }
 
     /// An exception of the thread that runs. 0: go on where it was.
@@ -168,7 +169,7 @@ import SwiftletMemory
         {
             return 0
         }
-        let thread = Scheduler.current.unsafelyUnwrapped
+        let thread = Scheduler.current.unsafelyUnwrapped.takeUnretainedValue()
         if vector == 6, BuiltInMonitor.isPresent, thread.stepOverSystemCall() {
             return thread.systemCall() ? 0 : UInt32(LINUX_LEFT_BY_CALL)
         }

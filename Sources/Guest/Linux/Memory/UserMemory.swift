@@ -10,12 +10,14 @@ import SwiftletMachine
         /// The longest path, its NUL included (PATH_MAX).
         static let longestPath = 4096
 
+        @inline(__always)
         private static func check(
             _ address: UInt64, _ count: Int, _ wanted: Protection
         ) throws(Errno) {
-            guard count >= 0, AddressSpace.allows(address, UInt64(count), wanted) else {
-                throw .fault
-            }
+            guard
+                Lookups.isKnown(address, UInt64(bitPattern: Int64(count)), wanted)
+                    || count >= 0 && AddressSpace.allows(address, UInt64(count), wanted)
+            else { throw .fault }
         }
 
         /// Whether `count` octets there may be written.
@@ -87,7 +89,9 @@ import SwiftletMachine
                 guard let mapping = AddressSpace.find(next), !mapping.protection.isEmpty else {
                     throw .fault
                 }
-                while next < mapping.end, result.count < longestPath {
+                let end = mapping.usableEnd
+                guard next < end else { throw .fault }
+                while next < end, result.count < longestPath {
                     let octet = UnsafeRawPointer(bitPattern: UInt(next)).unsafelyUnwrapped
                         .load(as: UInt8.self)
                     if octet == 0 { return result }

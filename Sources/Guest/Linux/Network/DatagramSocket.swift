@@ -22,12 +22,17 @@ import SwiftletNetwork
 
         override func bind(_ address: ProgramAddress) throws(Errno) {
             guard id == nil else { throw .invalid }
+            try checkBinding(address)
+            try open(address)
+        }
+
+        private func open(_ address: ProgramAddress) throws(Errno) {
             do throws(UDPError) {
-                let id = try network.stack.bindUDP(port: address.port)
+                let id = try network.stack.bindUDP(
+                    address: stackAddress(address.address), port: address.port)
                 self.id = id
                 network.set(id, self)
-                boundPort = network.stack.portUDP(id) ?? 0
-                boundAddress = address.address
+                bound = ProgramAddress(address.address, port: network.stack.portUDP(id) ?? 0)
                 isBound = true
             } catch {
                 throw Self.errno(error)
@@ -35,26 +40,30 @@ import SwiftletNetwork
         }
 
         private func socket() throws(Errno) -> UDPSocketID {
-            if id == nil { try bind(.none) }
+            if id == nil { try open(bound) }
             guard let id else { throw .noBuffers }
             return id
         }
 
         override func connect(_ address: ProgramAddress) throws(Errno) {
+            let destination = try destination(address)
             _ = try socket()
-            remote = address
+            remote = ProgramAddress(destination)
         }
+
+        override func disconnect() { remote = nil }
 
         override func send(
             from address: UInt64, _ count: Int, to peer: ProgramAddress?
         ) throws(Errno) -> Int {
-            guard let target = peer ?? remote else { throw .destinationRequired }
+            guard let peer = peer ?? remote else { throw .destinationRequired }
+            let target = try destination(peer)
             let id = try socket()
             let network = network
             try UserMemory.withBytes(address, count) { (bytes) throws(Errno) in
                 do throws(UDPError) {
                     try network.stack.sendUDP(
-                        id, bytes, to: target.socketAddress, now: network.now)
+                        id, bytes, to: target, now: network.now)
                 } catch {
                     throw Self.errno(error)
                 }
@@ -89,7 +98,7 @@ import SwiftletNetwork
 
         private var kept: Datagram?
 
-        override func events() -> UInt32 {
+        override func events(_ wanted: UInt32) -> UInt32 {
             guard let id else { return PollEvents.output }
             return (kept != nil || network.stack.receivedCountUDP(id) > 0 ? PollEvents.input : 0)
                 | PollEvents.output

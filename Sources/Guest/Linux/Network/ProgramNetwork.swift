@@ -18,11 +18,12 @@ import SwiftletVirtio
             _modify { yield &storage.pointee }
         }
         private(set) var now: Instant
-        /// Sockets by the slots of what they are in the stack.
-        private var connections: [SocketFile?] = []
-        private var listeners: [SocketFile?] = []
-        private var datagrams: [SocketFile?] = []
-        private var unflushed: [TCPConnectionID] = []
+        /// Sockets by the slots of what they are in the stack; each takes itself out when it is closed.
+        private typealias Sockets = PlainList<Unmanaged<SocketFile>?>
+        private var connections = Sockets()
+        private var listeners = Sockets()
+        private var datagrams = Sockets()
+        private var unflushed = PlainList<TCPConnectionID>()
 
         /// The network, started if it was not. ENETDOWN's like, where the machine has no card.
         static func shared() throws(Errno) -> ProgramNetwork {
@@ -32,6 +33,7 @@ import SwiftletVirtio
                 throw .addressFamilyNotSupported
             }
             let network = ProgramNetwork(storage: stack, now: now)
+            if Features.ipv6 { network.stack.configureIPv6(.automatic, now: now) }
             instance = network
             EventLoop.add(network)
             ProgramEnd.hasUndelivered = {
@@ -57,8 +59,8 @@ import SwiftletVirtio
         }
 
         override func flush() {
-            for id in unflushed { stack.flush(id, now: now) }
-            unflushed.removeAll(keepingCapacity: true)
+            for index in unflushed.indices { stack.flush(unflushed[index], now: now) }
+            unflushed.removeAll()
             stack.interface.device.card.flush()
         }
 
@@ -81,15 +83,16 @@ import SwiftletVirtio
         }
 
         @inline(__always)
-        private static func notify(_ files: [SocketFile?], _ slot: Int) {
-            if slot < files.count, let file = files[slot] { file.notify() }
+        private static func notify(_ sockets: borrowing Sockets, _ slot: Int) {
+            guard slot < sockets.count, let socket = sockets[slot] else { return }
+            socket.borrowed { $0.notify() }
         }
 
         // MARK: Sockets
 
-        private static func set(_ files: inout [SocketFile?], _ slot: Int, _ file: SocketFile?) {
-            while files.count <= slot { files.append(nil) }
-            files[slot] = file
+        private static func set(_ sockets: inout Sockets, _ slot: Int, _ socket: SocketFile?) {
+            while sockets.count <= slot { sockets.append(nil) }
+            sockets[slot] = socket.map { Unmanaged.passUnretained($0) }
         }
 
         func set(_ id: TCPConnectionID, _ file: SocketFile?) {
@@ -103,7 +106,7 @@ import SwiftletVirtio
         /// Sends what was written to a connection at the end of this turn.
         @inline(__always)
         func flushLater(_ id: TCPConnectionID) {
-            if unflushed.last != id { unflushed.append(id) }
+            if unflushed.isEmpty || unflushed[unflushed.count - 1] != id { unflushed.append(id) }
         }
     }
 #endif

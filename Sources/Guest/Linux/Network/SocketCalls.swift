@@ -22,17 +22,22 @@ import SwiftletNetwork
             return socket
         }
 
-        /// Only IPv4 (AF_INET): C libraries and Go try it when IPv6 is not there.
+        /// IPv4 (AF_INET) and IPv6 (AF_INET6).
         static func socket(_ a: Arguments) throws(Errno) -> Int64 {
-            guard a.a == UInt64(ProgramAddress.family) else { throw .addressFamilyNotSupported }
+            guard let number = UInt16(exactly: a.a), let family = AddressFamily(rawValue: number),
+                family == .v4 || Features.ipv6
+            else { throw .addressFamilyNotSupported }
             let flags = UInt32(truncatingIfNeeded: a.b)
             let kept = flags & OpenFlags.nonBlocking
             let network = try ProgramNetwork.shared()
             let socket: SocketFile
             switch (flags & 0xF, a.c) {
-            case (1, 0), (1, 6): socket = StreamSocket(network: network, flags: kept)
-            case (2, 0), (2, 17): socket = DatagramSocket(network: network, flags: kept)
-            case (1...5, _): throw .protocolNotSupported
+            case (1, 0), (1, 6):
+                socket = StreamSocket(network: network, family: family, flags: kept)
+            case (2, 0), (2, 17):
+                socket = DatagramSocket(network: network, family: family, flags: kept)
+            case (1...2, _): throw .protocolNotSupported
+            case (3...10, _): throw .socketTypeNotSupported
             default: throw .invalid
             }
             return try Descriptors.add(
@@ -64,7 +69,8 @@ import SwiftletNetwork
             }
             guard let client else { throw .again }
             do throws(Errno) {
-                try (client.peer ?? .none).store(at: address, sizeAt: size)
+                try (client.peer ?? client.bound).store(
+                    as: client.family, at: address, sizeAt: size)
                 return try Descriptors.add(
                     client, closesOnExec: flags & UInt64(OpenFlags.closeOnExec) != 0)
             } catch {
@@ -75,6 +81,10 @@ import SwiftletNetwork
 
         static func connect(_ a: Arguments, _ thread: LinuxThread) throws(Errno) -> Int64 {
             let socket = try socket(a.a)
+            if try ProgramAddress.isUnspecified(at: a.b, a.c) {
+                try socket.disconnect()
+                return 0
+            }
             let address = try ProgramAddress(at: a.b, a.c)
             do throws(Errno) {
                 _ = try socket.blocking(thread) { () throws(Errno) in
@@ -138,7 +148,7 @@ import SwiftletNetwork
                 sender = result.peer
                 return a.d & UInt64(Message.truncated) != 0 ? result.length : result.count
             }
-            if let sender { try sender.store(at: a.e, sizeAt: a.f) }
+            if let sender { try sender.store(as: socket.family, at: a.e, sizeAt: a.f) }
             return Int64(done)
         }
 
@@ -199,7 +209,8 @@ import SwiftletNetwork
             }
             if header.name != 0 {
                 if let sender {
-                    try sender.store(at: header.name, sizeAt: a.b &+ 8)
+                    try sender.store(
+                        as: socket.family, at: header.name, sizeAt: a.b &+ 8)
                 } else {
                     try UserMemory.store(UInt32(0), at: a.b &+ 8)
                 }
@@ -221,13 +232,15 @@ import SwiftletNetwork
         }
 
         static func socketName(_ a: Arguments) throws(Errno) -> Int64 {
-            try socket(a.a).local.store(at: a.b, sizeAt: a.c)
+            let socket = try socket(a.a)
+            try socket.local.store(as: socket.family, at: a.b, sizeAt: a.c)
             return 0
         }
 
         static func peerName(_ a: Arguments) throws(Errno) -> Int64 {
-            guard let peer = try socket(a.a).peer else { throw .notConnected }
-            try peer.store(at: a.b, sizeAt: a.c)
+            let socket = try socket(a.a)
+            guard let peer = socket.peer else { throw .notConnected }
+            try peer.store(as: socket.family, at: a.b, sizeAt: a.c)
             return 0
         }
 
@@ -250,6 +263,8 @@ import SwiftletNetwork
 
         private static let socketLevel: UInt64 = 1
         private static let tcpLevel: UInt64 = 6
+        private static let levelIPv6: UInt64 = 41
+        private static let onlyIPv6: UInt64 = 26
 
         static func setOption(_ a: Arguments) throws(Errno) -> Int64 {
             let socket = try socket(a.a)
@@ -263,6 +278,12 @@ import SwiftletNetwork
             case (tcpLevel, 4...6), (tcpLevel, 9), (tcpLevel, 12), (tcpLevel, 18): break
             case (socketLevel, 2), (socketLevel, 6...9), (socketLevel, 13), (socketLevel, 15): break
             case (0, 1): break
+            case (levelIPv6, onlyIPv6) where socket.family == .v6:
+                guard !socket.isBound else { throw .invalid }
+                socket.isOnlyIPv6 = value != 0
+            // Hop limit, path MTU, errors, traffic class.
+            case (levelIPv6, 16), (levelIPv6, 23), (levelIPv6, 25), (levelIPv6, 67):
+                guard socket.family == .v6 else { throw .noProtocolOption }
             default: throw .noProtocolOption
             }
             return 0
@@ -278,7 +299,9 @@ import SwiftletNetwork
             case (socketLevel, 2), (socketLevel, 6), (socketLevel, 9): value = 0
             case (socketLevel, 30): value = socket.isListening ? 1 : 0
             case (socketLevel, 38): value = socket.type == 1 ? 6 : 17
-            case (socketLevel, 39): value = Int32(ProgramAddress.family)
+            case (socketLevel, 39): value = Int32(socket.family.rawValue)
+            case (levelIPv6, onlyIPv6) where socket.family == .v6:
+                value = socket.isOnlyIPv6 ? 1 : 0
             case (tcpLevel, 1): value = 1
             default: throw .noProtocolOption
             }

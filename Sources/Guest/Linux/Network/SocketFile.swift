@@ -1,91 +1,120 @@
-// Sockets as open files (socket(7), ip(7)): what streams and datagrams have in common.
+// Sockets as open files (socket(7), ip(7), ipv6(7)): what streams and datagrams have in common.
 
 import SwiftletNetwork
 
 #if hasFeature(Embedded)
-    /// An address and port of IPv4, as struct sockaddr_in holds it (ip(7)).
-    struct ProgramAddress {
-        var address: IPv4Address
-        var port: UInt16
-
-        static var none: ProgramAddress { ProgramAddress(address: .any, port: 0) }
-
-        init(address: IPv4Address, port: UInt16) {
-            self.address = address
-            self.port = port
-        }
-
-        init(_ address: SocketAddress) {
-            self.address = address.address.v4 ?? .any
-            port = address.port
-        }
-
-        var socketAddress: SocketAddress { SocketAddress(IPAddress(address), port: port) }
-
-        static let family: UInt16 = 2
-        static let size = 16
-
-        /// Reads one of the program's.
-        init(at place: UInt64, _ size: UInt64) throws(Errno) {
-            guard size >= 2 else { throw .invalid }
-            let family: UInt16 = try UserMemory.load(place)
-            guard family == Self.family else { throw .addressFamilyNotSupported }
-            guard size >= UInt64(Self.size) else { throw .invalid }
-            let port: UInt16 = try UserMemory.load(place &+ 2)
-            let bits: UInt32 = try UserMemory.load(place &+ 4)
-            self.port = port.byteSwapped
-            address = IPv4Address(bits: bits.byteSwapped)
-        }
-
-        /// Writes it to the program, as much as there is room for; says how long it is.
-        func store(at place: UInt64, sizeAt sizePlace: UInt64) throws(Errno) {
-            guard place != 0 else { return }
-            let room: Int32 = try UserMemory.load(sizePlace)
-            guard room >= 0 else { throw .invalid }
-            var octets: [UInt8] = []
-            octets.append(octets: Self.family)
-            octets.append(octets: port.byteSwapped)
-            octets.append(octets: address.bits.byteSwapped)
-            while octets.count < Self.size { octets.append(0) }
-            try UserMemory.copy([UInt8](octets.prefix(Int(room))), to: place)
-            try UserMemory.store(Int32(Self.size), at: sizePlace)
-        }
-    }
-
     /// The base of both kinds of socket.
     class SocketFile: OpenFile {
         let network: ProgramNetwork
         override var asSocket: SocketFile? { self }
         /// SOCK_STREAM or SOCK_DGRAM.
         var type: Int32 { 0 }
-        /// The port that bind(2) has taken; 0 if none.
-        var boundPort: UInt16 = 0
-        var boundAddress = IPv4Address.any
+        let family: AddressFamily
+        /// Of an IPv6 socket: it has nothing to do with IPv4 (IPV6_V6ONLY).
+        var isOnlyIPv6 = false
+        /// What bind(2) has been given, with the port that it has taken; a wildcard and 0 before.
+        var bound: ProgramAddress
         var isBound = false
 
-        /// Ports that streams are bound to or listen at.
-        nonisolated(unsafe) static var takenPorts: [UInt16] = []
+        /// What streams are bound to or listen at.
+        nonisolated(unsafe) private static var taken: [(port: UInt16, address: IPAddress?)] = []
         nonisolated(unsafe) private static var nextPort: UInt16 = 32768
 
-        init(network: ProgramNetwork, flags: UInt32) {
+        init(network: ProgramNetwork, family: AddressFamily, flags: UInt32) {
             self.network = network
+            self.family = family
+            bound = ProgramAddress(family.wildcard, port: 0)
             super.init(flags: OpenFlags.readWrite | flags & OpenFlags.nonBlocking)
         }
 
-        static func freePort() throws(Errno) -> UInt16 {
+        // MARK: Addresses
+
+        /// What the stack is to bind this socket to: nil for all addresses of both versions.
+        final func stackAddress(_ address: IPAddress) -> IPAddress? {
+            address == .unspecified && !isOnlyIPv6 ? nil : address
+        }
+
+        /// Whether an address is one of this socket's; one of IPv4's is too short for an IPv6 socket.
+        private func checkFamily(_ address: ProgramAddress) throws(Errno) {
+            guard address.family == family else {
+                throw family == .v6 ? .invalid : .addressFamilyNotSupported
+            }
+        }
+
+        /// Whether a socket of this kind can be bound to an address.
+        final func checkBinding(_ address: ProgramAddress) throws(Errno) {
+            try checkFamily(address)
+            guard !isOnlyIPv6 || address.address.v4 == nil else { throw .invalid }
+            guard address.address.isWildcard || network.stack.isLocal(address.address) else {
+                throw .addressNotAvailable
+            }
+        }
+
+        /// Where a socket of this kind sends what is for an address: 0.0.0.0 and `::` are this machine.
+        final func destination(_ address: ProgramAddress) throws(Errno) -> SocketAddress {
+            // Datagrams of an IPv6 socket may go to IPv4's addresses as they are.
+            if type == 1 { try checkFamily(address) }
+            let isV4 = address.address.v4 != nil
+            guard isV4 || family == .v6 else { throw .addressFamilyNotSupported }
+            guard !isV4 || !isOnlyIPv6 else { throw .networkUnreachable }
+            var target = address.socketAddress
+            if target.address.isWildcard {
+                target.address = isV4 ? IPAddress(IPv4Address(127, 0, 0, 1)) : .loopback
+            }
+            return target
+        }
+
+        /// Takes a port for a stream; 0 picks a free one.
+        final func takePort(_ address: ProgramAddress) throws(Errno) {
+            let place = stackAddress(address.address)
+            var port = address.port
+            if port == 0 {
+                port = try Self.freePort()
+            } else if Self.taken.contains(where: {
+                $0.port == port && Self.areInTheWay($0.address, place)
+            }) {
+                throw .addressInUse
+            }
+            bound = ProgramAddress(address.address, port: port)
+            isBound = true
+            Self.taken.append((port, place))
+        }
+
+        final func returnPort() {
+            let place = stackAddress(bound.address)
+            if isBound,
+                let index = Self.taken.firstIndex(where: {
+                    $0.port == bound.port && $0.address == place
+                })
+            {
+                Self.taken.remove(at: index)
+            }
+            isBound = false
+        }
+
+        private static func areInTheWay(_ one: IPAddress?, _ other: IPAddress?) -> Bool {
+            guard let one, let other, one != other else { return true }
+            return (one.isWildcard || other.isWildcard) && (one.v4 == nil) == (other.v4 == nil)
+        }
+
+        private static func freePort() throws(Errno) -> UInt16 {
             for _ in 0..<28232 {
                 let port = nextPort
                 nextPort = nextPort == 60999 ? 32768 : nextPort + 1
-                if !takenPorts.contains(port) { return port }
+                if !taken.contains(where: { $0.port == port }) { return port }
             }
             throw .addressInUse
         }
+
+        // MARK: What kinds have
 
         func bind(_ address: ProgramAddress) throws(Errno) { throw .notSupported }
         func listen(backlog: Int) throws(Errno) { throw .notSupported }
         func accept(flags: UInt32) throws(Errno) -> SocketFile { throw .notSupported }
         /// Throws `.again` while it is under way.
         func connect(_ address: ProgramAddress) throws(Errno) { throw .notSupported }
+        /// connect(2) with AF_UNSPEC.
+        func disconnect() throws(Errno) { throw .addressFamilyNotSupported }
         func shutDown(reading: Bool, writing: Bool) throws(Errno) {}
         func send(
             from address: UInt64, _ count: Int, to peer: ProgramAddress?
@@ -99,11 +128,8 @@ import SwiftletNetwork
         func takeError() -> Int32 { 0 }
         func setNoDelay(_ value: Bool) {}
         var isListening: Bool { false }
-        var local: ProgramAddress { ProgramAddress(address: boundAddress, port: boundPort) }
+        var local: ProgramAddress { bound }
         var peer: ProgramAddress? { nil }
-
-        /// This machine's address, where a socket is bound to all.
-        final var ownAddress: IPv4Address { network.stack.configuration?.address ?? .any }
 
         override func read(to address: UInt64, _ count: Int) throws(Errno) -> Int {
             try receive(to: address, count, peeks: false).count

@@ -21,16 +21,17 @@ import SwiftletNetwork
 
         override var type: Int32 { 1 }
 
-        override init(network: ProgramNetwork, flags: UInt32) {
-            super.init(network: network, flags: flags)
+        override init(network: ProgramNetwork, family: AddressFamily, flags: UInt32) {
+            super.init(network: network, family: family, flags: flags)
         }
 
         private init(
-            network: ProgramNetwork, flags: UInt32, _ id: TCPConnectionID,
+            _ listener: StreamSocket, flags: UInt32, _ id: TCPConnectionID,
             _ handle: TCPConnectionHandle
         ) {
             state = .connected(id, handle)
-            super.init(network: network, flags: flags)
+            super.init(network: listener.network, family: listener.family, flags: flags)
+            isOnlyIPv6 = listener.isOnlyIPv6
             network.set(id, self)
         }
 
@@ -47,22 +48,18 @@ import SwiftletNetwork
 
         override func bind(_ address: ProgramAddress) throws(Errno) {
             guard !isBound, case .idle = state else { throw .invalid }
-            guard address.port == 0 || !Self.takenPorts.contains(address.port) else {
-                throw .addressInUse
-            }
-            boundPort = address.port == 0 ? try Self.freePort() : address.port
-            boundAddress = address.address
-            isBound = true
-            Self.takenPorts.append(boundPort)
+            try checkBinding(address)
+            try takePort(address)
         }
 
         override func listen(backlog: Int) throws(Errno) {
             if case .listening = state { return }
             guard case .idle = state else { throw .invalid }
-            if !isBound { try bind(.none) }
+            if !isBound { try takePort(bound) }
             do throws(TCPError) {
                 let id = try network.stack.listen(
-                    port: boundPort, backlog: min(max(backlog, 1), 4096))
+                    address: stackAddress(bound.address), port: bound.port,
+                    backlog: min(max(backlog, 1), 4096))
                 state = .listening(id)
                 network.set(id, self)
             } catch {
@@ -87,7 +84,7 @@ import SwiftletNetwork
             while hasClient, let id = accepted {
                 accepted = nil
                 if let handle = network.stack.handle(id) {
-                    return StreamSocket(network: network, flags: flags, id, handle)
+                    return StreamSocket(self, flags: flags, id, handle)
                 }
             }
             throw .again
@@ -96,9 +93,9 @@ import SwiftletNetwork
         override func connect(_ address: ProgramAddress) throws(Errno) {
             switch state {
             case .idle:
+                let destination = try destination(address)
                 do throws(TCPError) {
-                    let id = try network.stack.connect(
-                        to: address.socketAddress, now: network.now)
+                    let id = try network.stack.connect(to: destination, now: network.now)
                     state = .connecting(id)
                     network.set(id, self)
                 } catch {
@@ -146,7 +143,14 @@ import SwiftletNetwork
 
         // MARK: Octets
 
+        @inline(__always)
         private func connection() throws(Errno) -> (TCPConnectionID, TCPConnectionHandle) {
+            if case .connected(let id, let handle) = state { return (id, handle) }
+            return try lateConnection()
+        }
+
+        @inline(never)
+        private func lateConnection() throws(Errno) -> (TCPConnectionID, TCPConnectionHandle) {
             if case .connecting = state { try finishConnecting() }
             switch state {
             case .connected(let id, let handle): return (id, handle)
@@ -155,20 +159,31 @@ import SwiftletNetwork
             }
         }
 
+        override func read(to address: UInt64, _ count: Int) throws(Errno) -> Int {
+            try take(to: address, count, peeks: false)
+        }
+
         override func receive(
             to address: UInt64, _ count: Int, peeks: Bool
         ) throws(Errno) -> (count: Int, length: Int, peer: ProgramAddress?) {
+            let done = try take(to: address, count, peeks: peeks)
+            return (done, done, nil)
+        }
+
+        private func take(
+            to address: UInt64, _ count: Int, peeks: Bool
+        ) throws(Errno) -> Int {
             let (_, handle) = try connection()
             try UserMemory.checkWritable(address, count)
-            guard count > 0, !hasShutReading else { return (0, 0, nil) }
+            guard count > 0, !hasShutReading else { return 0 }
             switch network.stack.readiness(handle) {
-            case .ended: return (0, 0, nil)
+            case .ended: return 0
             case .failed(let failure): throw Self.errno(failure)
             case .nothing: throw .again
             case .octets: break
             }
             var done = 0
-            while done < count {
+            repeat {
                 // The addresses were checked as a whole, so a copy does not fail.
                 let copied = network.stack.withReceived(handle) { bytes in
                     let part = min(bytes.byteCount, count - done)
@@ -176,28 +191,31 @@ import SwiftletNetwork
                         bytes.extracting(0..<part), to: address &+ UInt64(done))
                     return part
                 }
-                if copied == 0 { break }
                 done += copied
-                if peeks { break }
+                if peeks || copied == 0 { break }
                 network.stack.consume(handle, copied, now: network.now)
-            }
-            return (done, done, nil)
+            } while done < count && network.stack.receivedCount(handle) > 0
+            return done
         }
 
-        override func send(
-            from address: UInt64, _ count: Int, to peer: ProgramAddress?
-        ) throws(Errno) -> Int {
+        override func write(from address: UInt64, _ count: Int) throws(Errno) -> Int {
+            try UserMemory.withBytes(address, count) { (bytes) throws(Errno) in try put(bytes) }
+        }
+
+        override func put(_ bytes: RawSpan) throws(Errno) -> Int {
             let (id, handle) = try connection()
             guard !hasShutWriting else { throw .brokenPipe }
-            let network = network
-            let done = try UserMemory.withBytes(address, count) { (bytes) throws(Errno) in
-                network.stack.send(handle, bytes)
-            }
+            let done = network.stack.send(handle, bytes)
             if done > 0 {
                 network.flushLater(id)
                 return done
             }
-            guard count > 0 else { return 0 }
+            return bytes.byteCount > 0 ? try refuse(id) : 0
+        }
+
+        /// Why nothing could be sent.
+        @inline(never)
+        private func refuse(_ id: TCPConnectionID) throws(Errno) -> Int {
             let status = network.stack.status(id)
             if let failure = status.failure {
                 throw failure == .reset ? .connectionReset : Self.errno(failure)
@@ -206,7 +224,11 @@ import SwiftletNetwork
             throw .again
         }
 
-        override func events() -> UInt32 {
+        override func send(
+            from address: UInt64, _ count: Int, to peer: ProgramAddress?
+        ) throws(Errno) -> Int { try write(from: address, count) }
+
+        override func events(_ wanted: UInt32) -> UInt32 {
             if case .connecting = state { try? finishConnecting() }
             switch state {
             case .idle:
@@ -228,7 +250,9 @@ import SwiftletNetwork
                         | PollEvents.hangUp | PollEvents.readHangUp
                 }
                 if hasShutReading { events |= PollEvents.input | PollEvents.readHangUp }
-                if hasShutWriting || network.stack.sendRoom(id) > 0 {
+                if wanted & PollEvents.anyOutput != 0,
+                    hasShutWriting || network.stack.sendRoom(id) > 0
+                {
                     events |= PollEvents.output
                 }
                 return events
@@ -255,10 +279,7 @@ import SwiftletNetwork
         }
 
         override func close() {
-            if isBound, let index = Self.takenPorts.firstIndex(of: boundPort) {
-                Self.takenPorts.remove(at: index)
-                isBound = false
-            }
+            returnPort()
             switch state {
             case .idle: break
             case .listening(let id):
@@ -284,7 +305,7 @@ import SwiftletNetwork
             switch state {
             case .connected(let id, _), .connecting(let id):
                 ProgramAddress(network.stack.status(id).local)
-            default: ProgramAddress(address: boundAddress, port: boundPort)
+            default: bound
             }
         }
 

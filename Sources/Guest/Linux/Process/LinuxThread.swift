@@ -130,11 +130,7 @@ import SwiftletMachine
 
         @inline(__always)
         private func perform() throws(Errno) -> Int64 {
-            let number = frame.registers.rax
-            let arguments = Arguments(
-                frame.registers.rdi, frame.registers.rsi, frame.registers.rdx,
-                frame.registers.r10, frame.registers.r8, frame.registers.r9)
-            return try Calls.perform(number, arguments, self)
+            try Calls.perform(frame.registers.rax, Arguments(frame), self)
         }
 
         // MARK: Waiting
@@ -160,21 +156,24 @@ import SwiftletMachine
     }
 
     /// Threads that wait for the same thing.
-    struct WaitQueue {
-        private var threads: [LinuxThread] = []
+    struct WaitQueue: ~Copyable {
+        private var threads = PlainList<LinuxThread>()
 
         /// Remembers that this thread waits here. It may wait elsewhere, too.
         mutating func add(_ thread: LinuxThread) {
-            for other in threads where other === thread { return }
-            threads.append(thread)
+            if threads.firstIndex(of: thread) == nil { threads.append(thread) }
         }
 
-        /// Has all of them look again.
+        /// Has all of them look again. Waking only makes them ready, so nobody comes back meanwhile.
+        @inline(__always)
         mutating func wakeAll() {
             guard !threads.isEmpty else { return }
-            let woken = threads
-            threads = []
-            for thread in woken { Scheduler.wake(thread) }
+            for index in threads.indices {
+                threads.unretained(index).borrowed { Scheduler.wake($0) }
+            }
+            threads.removeAll()
         }
+
+        mutating func free() { threads.free() }
     }
 #endif

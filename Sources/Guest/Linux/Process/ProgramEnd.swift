@@ -16,7 +16,7 @@ import SwiftletRuntime
 
         /// All threads end; the host gets this exit code.
         static func exit(code: Int32) {
-            for thread in Scheduler.threads { thread.state = .ended }
+            for index in Scheduler.threads.indices { Scheduler.threads[index].state = .ended }
             guard hasUndelivered() else { Exit.exit(code: code) }
             self.code = code
             latest = Clock.now &+ patience

@@ -15,12 +15,13 @@ import SwiftletRuntime
 
     /// Who runs next.
     enum Scheduler {
-        /// The thread whose turn it is. `threads` or `ready` holds it, so that no call counts a
-        /// reference.
-        nonisolated(unsafe) unowned(unsafe) static var current: LinuxThread?
-        nonisolated(unsafe) private(set) static var threads: [LinuxThread] = []
-        nonisolated(unsafe) private static var ready: [LinuxThread] = []
-        nonisolated(unsafe) private static var alarms: [Alarm] = []
+        /// The thread whose turn it is. `turn` holds it, so that no call counts a reference.
+        nonisolated(unsafe) static var current: Unmanaged<LinuxThread>?
+        nonisolated(unsafe) private(set) static var threads = PlainList<LinuxThread>()
+        nonisolated(unsafe) private static var ready = PlainList<LinuxThread>()
+        /// Those whose turn this is.
+        nonisolated(unsafe) private static var turn = PlainList<LinuxThread>()
+        nonisolated(unsafe) private static var alarms = PlainList<Alarm>()
         /// No deadline is earlier.
         nonisolated(unsafe) private static var earliest = UInt64.max
         nonisolated(unsafe) private static var lastID: Int32 = 0
@@ -35,7 +36,7 @@ import SwiftletRuntime
         }
 
         static func thread(_ id: Int32) -> LinuxThread? {
-            for thread in threads where thread.id == id { return thread }
+            for index in threads.indices where threads[index].id == id { return threads[index] }
             return nil
         }
 
@@ -52,7 +53,7 @@ import SwiftletRuntime
 
         static func remove(_ thread: LinuxThread) {
             thread.state = .ended
-            threads.removeAll { $0 === thread }
+            if let index = threads.firstIndex(of: thread) { threads.remove(at: index) }
         }
 
         // MARK: Time
@@ -64,18 +65,18 @@ import SwiftletRuntime
         static func set(_ alarm: Alarm, deadline: UInt64) {
             alarm.deadline = deadline
             note(deadline: deadline)
-            for other in alarms where other === alarm { return }
-            alarms.append(alarm)
+            if alarms.firstIndex(of: alarm) == nil { alarms.append(alarm) }
         }
 
         static func cancel(_ alarm: Alarm) {
             alarm.deadline = .max
-            alarms.removeAll { $0 === alarm }
+            if let index = alarms.firstIndex(of: alarm) { alarms.remove(at: index) }
         }
 
         private static func fire(now: UInt64) {
             earliest = .max
-            for thread in threads where thread.state == .waiting {
+            for index in threads.indices where threads[index].state == .waiting {
+                let thread = threads[index]
                 if thread.wait.deadline <= now {
                     thread.wait.hasTimedOut = true
                     wake(thread)
@@ -83,7 +84,8 @@ import SwiftletRuntime
                     note(deadline: thread.wait.deadline)
                 }
             }
-            for alarm in alarms {
+            for index in alarms.indices {
+                let alarm = alarms[index]
                 if alarm.deadline <= now { alarm.fire(now: now) }
                 note(deadline: alarm.deadline)
             }
@@ -98,13 +100,14 @@ import SwiftletRuntime
         static func runTurn(now: UInt64) {
             if now >= earliest { fire(now: now) }
             guard !ready.isEmpty else { return }
-            let turn = ready
-            ready = []
-            for thread in turn where thread.state == .runnable {
+            swap(&ready, &turn)
+            for index in turn.indices where turn[index].state == .runnable {
                 ProgramMode.endTurn(after: slice)
+                let thread = turn.unretained(index)
                 current = thread
-                thread.run()
+                thread.borrowed { $0.run() }
             }
+            turn.removeAll()
         }
     }
 

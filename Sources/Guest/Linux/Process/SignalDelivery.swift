@@ -205,10 +205,7 @@ import SwiftletRuntime
                 case 6:
                     SignalInformation(
                         signal: Signal.illegal, code: 2, address: frame.registers.rip)
-                case 14:
-                    SignalInformation(
-                        signal: Signal.segmentation,
-                        code: AddressSpace.find(address) == nil ? 1 : 2, address: address)
+                case 14: Self.fault(errorCode, address)
                 case 17: SignalInformation(signal: Signal.bus, code: 1)
                 default: SignalInformation(signal: Signal.segmentation, code: 128)
                 }
@@ -220,6 +217,21 @@ import SwiftletRuntime
             signals.pendingBits |= bit
             signals.pending.insert(information, at: 0)
             Scheduler.makeReady(self)
+        }
+
+        /// Of a page that is not there, or does not allow what was tried; or that a file would have if
+        /// it were longer (SIGBUS).
+        private static func fault(_ errorCode: UInt64, _ address: UInt64) -> SignalInformation {
+            guard let mapping = AddressSpace.find(address) else {
+                return SignalInformation(
+                    signal: Signal.segmentation, code: 1, address: address)
+            }
+            let isWrite = errorCode & 1 << 1 != 0
+            let isAllowed =
+                !mapping.protection.isEmpty && (!isWrite || mapping.protection.contains(.write))
+            return SignalInformation(
+                signal: mapping.file != 0 && isAllowed ? Signal.bus : Signal.segmentation,
+                code: 2, address: address)
         }
 
         /// The signal ends the program; of a fault, the console says where.

@@ -92,6 +92,7 @@ import SwiftletMachine
             guard thread.signals.pendingBits & bit == 0 else { return }
             thread.signals.pendingBits |= bit
             thread.signals.pending.append(information)
+            SignalFile.note(bit)
             if (thread.signals.mask & ~thread.wait.awaitedSignals) & bit == 0 {
                 Scheduler.wake(thread)
             }
@@ -100,13 +101,20 @@ import SwiftletMachine
         /// Sends a signal to the process: whichever thread lets it through gets it.
         static func send(_ information: SignalInformation) {
             let bit = Signal.bit(information.signal)
-            guard !isIgnored(information.signal), pendingBits & bit == 0 else { return }
+            // What the first thread blocks is kept, ignored or not: somebody may read it.
+            let isBlocked =
+                !Scheduler.threads.isEmpty && Scheduler.threads[0].signals.mask & bit != 0
+            guard isBlocked || !isIgnored(information.signal), pendingBits & bit == 0 else {
+                return
+            }
             pendingBits |= bit
             pending.append(information)
-            for thread in Scheduler.threads
-            where (thread.signals.mask & ~thread.wait.awaitedSignals) & bit == 0 {
-                Scheduler.wake(thread)
-                return
+            SignalFile.note(bit)
+            for index in Scheduler.threads.indices {
+                let thread = Scheduler.threads[index]
+                if (thread.signals.mask & ~thread.wait.awaitedSignals) & bit == 0 {
+                    return Scheduler.wake(thread)
+                }
             }
         }
 

@@ -21,6 +21,16 @@ extension IPAddress {
         high >> 56 == 0xFF || high == 0 && low >> 28 == 0xFFFFE
     }
 
+    /// 0.0.0.0 or `::`: of a socket, all local addresses of this version.
+    @inlinable public var isWildcard: Bool {
+        high == 0 && (low == 0 || low == 0xFFFF_0000_0000)
+    }
+
+    /// True if a socket that is bound to this takes what comes to `local`.
+    func covers(_ local: IPAddress) -> Bool {
+        self == local || isWildcard && isV4 == local.isV4
+    }
+
     /// The group in which the owner of this address is asked for (§2.7.1).
     var solicitedNode: IPAddress {
         IPAddress(high: 0xFF02 << 48, low: 0x1_FF00_0000 | low & 0xFF_FFFF)

@@ -1,7 +1,8 @@
 // TCP as the stack offers it: `TCP`'s own operations, with the interface for output.
 
 extension NetworkStack where Device: ~Copyable {
-    /// Starts to accept connections to `port`, of one local address or (nil) of all.
+    /// Starts to accept connections to `port`, of one local address, all of its version if it is a
+    /// wildcard, or (nil) all there are.
     public mutating func listen(
         address: IPAddress? = nil, port: UInt16, backlog: Int
     ) throws(TCPError) -> TCPListenerID {
@@ -28,6 +29,11 @@ extension NetworkStack where Device: ~Copyable {
             interface.hasRoute(to: remote.address)
         else { throw .invalidAddress }
         return try tcp.connect(from: source, to: remote, now: now, output: &interface)
+    }
+
+    /// True for an address that this machine has: its interface's, or a loopback one.
+    public func isLocal(_ address: IPAddress) -> Bool {
+        interface.sourceAddress(for: address) == address
     }
 
     /// Direct access to a connection, until it is released.

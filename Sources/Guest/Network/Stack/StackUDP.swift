@@ -4,7 +4,8 @@ extension NetworkStack where Device: ~Copyable {
     /// Opens a socket.
     ///
     /// - Parameters:
-    ///   - address: the local address to receive on and send from; nil: whichever there is.
+    ///   - address: the local address to receive on and send from; a wildcard: whichever there is of
+    ///     its version; nil: whichever there is.
     ///   - port: 0 picks a free one.
     public mutating func bindUDP(
         address: IPAddress? = nil, port: UInt16
@@ -46,8 +47,10 @@ extension NetworkStack where Device: ~Copyable {
     ) throws(UDPError) {
         interface.now = now
         guard let binding = udp.binding(id) else { throw .closed }
+        var bound = binding.address
+        if let address = bound, address.isWildcard, address.covers(remote.address) { bound = nil }
         guard remote.port != 0,
-            let source = binding.address ?? interface.sourceAddress(for: remote.address),
+            let source = bound ?? interface.sourceAddress(for: remote.address),
             source.isV4 == remote.address.isV4
         else { throw .unreachable }
         let length = UDP.headerLength + bytes.byteCount

@@ -156,7 +156,8 @@ public struct TCP: ~Copyable {
 
     // MARK: Listening
 
-    /// Starts to accept connections to `port`, of one local address or (nil) of all.
+    /// Starts to accept connections to `port`, of one local address, all of its version if it is a
+    /// wildcard, or (nil) all there are.
     /// At most `backlog` connections wait for `accept`.
     public mutating func listen(
         address: IPAddress?, port: UInt16, backlog: Int
@@ -164,8 +165,9 @@ public struct TCP: ~Copyable {
         guard port != 0 else { throw .invalidAddress }
         for index in 0..<listeners.endIndex where listeners.contains(index) {
             guard listeners[index].port == port else { continue }
-            let other = listeners[index].address
-            if other == nil || address == nil || other == address { throw .addressInUse }
+            guard let address, let other = listeners[index].address, !other.covers(address),
+                !address.covers(other)
+            else { throw .addressInUse }
         }
         guard listeners.count < configuration.maximumListeners else { throw .tooManyConnections }
         let index = listeners.insert { index, generation in
@@ -200,8 +202,12 @@ public struct TCP: ~Copyable {
         var found: Int?
         for index in 0..<listeners.endIndex
         where listeners.contains(index) && listeners[index].port == port {
-            if listeners[index].address == nil { found = index }
-            if listeners[index].address == address { return index }
+            guard let bound = listeners[index].address, bound != address else {
+                if listeners[index].address != nil { return index }
+                found = index
+                continue
+            }
+            if bound.covers(address) { found = index }
         }
         return found
     }

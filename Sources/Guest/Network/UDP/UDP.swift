@@ -199,16 +199,18 @@ struct UDP: ~Copyable {
                 continue
             }
             if bound == address { return index }
+            if bound.covers(address) { found = index }
         }
         return found
     }
 
     private func isTaken(_ port: UInt16, _ address: IPAddress?) -> Bool {
-        for index in sockets.indices
-        where sockets[index].port == port && sockets[index].isOpen
-            && sockets[index].address == address
-        {
-            return true
+        for index in sockets.indices where sockets[index].port == port && sockets[index].isOpen {
+            let other = sockets[index].address
+            if other == address { return true }
+            // A socket for all addresses is in the way of those for all of one version.
+            if other == nil, address?.isWildcard ?? true { return true }
+            if address == nil, other?.isWildcard ?? true { return true }
         }
         return false
     }
