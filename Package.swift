@@ -196,6 +196,7 @@ let fuzzTargets: [Target] =
                 "VirtioTests/Fuzzing/VirtioFuzzing.swift",
                 "VirtioTests/Simulation/FakeDevice.swift",
                 "VirtioTests/Simulation/DeviceQueue.swift",
+                "VirtioTests/Simulation/DeviceQueue+Packed.swift",
                 "VirtioTests/Simulation/FakeMMIO.swift",
                 "MonitorTests/Fuzzing/GuardedMemory.swift",
                 "MonitorTests/Fuzzing/DeviceFuzzing.swift",
@@ -223,8 +224,12 @@ let package = Package(
     name: "Swiftlet",
     products: products,
     traits: [
-        .default(enabledTraits: ["IPv6"]),
+        .default(enabledTraits: ["IPv6", "PackedQueues"]),
         .trait(name: "IPv6", description: "IPv6 in guests; without it images are smaller."),
+        .trait(
+            name: "PackedQueues",
+            description: "Packed virtqueues, where devices offer them; without, images are smaller."
+        ),
     ],
     dependencies: isGuestBuild
         ? []
