@@ -202,6 +202,8 @@ let fuzzTargets: [Target] =
                 "MonitorTests/Fuzzing/DeviceFuzzing.swift",
                 "MonitorTests/Fuzzing/CallFuzzing.swift",
                 "MonitorTests/Fuzzing/ImageFuzzing.swift", "MonitorTests/SampleImage.swift",
+                "MonitorTests/Fuzzing/UserNetworkFuzzing.swift",
+                "MonitorTests/UserNetwork/GuestModel.swift",
             ],
             swiftSettings: settings),
     ]

@@ -10,7 +10,7 @@ private let targets: [any FuzzTarget.Type] = [
     ResponseParserFuzzing.self, ClientFuzzing.self, CommandLineFuzzing.self,
     FileArchiveFuzzing.self, ELFFuzzing.self,
     ProgramFuzzing.self, VirtioFuzzing.self, PackedVirtioFuzzing.self, DeviceFuzzing.self,
-    CallFuzzing.self, MonitorImageFuzzing.self, MonitorOptionsFuzzing.self,
+    CallFuzzing.self, MonitorImageFuzzing.self, MonitorOptionsFuzzing.self, UserNetworkFuzzing.self,
 ]
 
 private func environment(_ name: String) -> String? { getenv(name).map { String(cString: $0) } }
