@@ -198,11 +198,14 @@ let fuzzTargets: [Target] =
                 "VirtioTests/Fuzzing/VirtioFuzzing.swift",
                 "VirtioTests/Simulation/FakeDevice.swift",
                 "VirtioTests/Simulation/DeviceQueue.swift",
+                "VirtioTests/Simulation/DeviceQueue+Packed.swift",
                 "VirtioTests/Simulation/FakeMMIO.swift",
                 "MonitorTests/Fuzzing/GuardedMemory.swift",
                 "MonitorTests/Fuzzing/DeviceFuzzing.swift",
                 "MonitorTests/Fuzzing/CallFuzzing.swift",
                 "MonitorTests/Fuzzing/ImageFuzzing.swift", "MonitorTests/SampleImage.swift",
+                "MonitorTests/Fuzzing/UserNetworkFuzzing.swift",
+                "MonitorTests/UserNetwork/GuestModel.swift",
             ],
             swiftSettings: settings),
     ]
@@ -225,8 +228,12 @@ let package = Package(
     name: "Swiftlet",
     products: products,
     traits: [
-        .default(enabledTraits: ["IPv6"]),
+        .default(enabledTraits: ["IPv6", "PackedQueues"]),
         .trait(name: "IPv6", description: "IPv6 in guests; without it images are smaller."),
+        .trait(
+            name: "PackedQueues",
+            description: "Packed virtqueues, where devices offer them; without, images are smaller."
+        ),
     ],
     dependencies: isGuestBuild
         ? []

@@ -93,13 +93,35 @@ struct HypervisorTests {
         #expect(try PublishedPort("8080:80").url == "http://127.0.0.1:8080/")
         #expect(try PublishedPort("0.0.0.0:80:80").url == "http://127.0.0.1/")
         #expect(try PublishedPort("1:2/udp").url == nil)
+        #expect(
+            try PublishedPort("[::1]:8080:80")
+                == PublishedPort(host: 8080, guest: 80, address: "::1"))
+        #expect(
+            try PublishedPort("[2001:db8::7]:1:2/udp")
+                == PublishedPort(host: 1, guest: 2, address: "2001:db8::7", transport: .udp))
+        #expect(try PublishedPort("[::1]:8080:80").url == "http://[::1]:8080/")
+        #expect(try PublishedPort("[::]:80:80").url == "http://[::1]/")
+        #expect(try PublishedPort("[::]:80:80").place == "[::]")
         for text in [
             "", ":", "80:", ":80", "0:80", "80:0", "65536:80", "x:80", "1:2:3", "1.2.3:1:2",
-            "1:2:3:4", "80:80/sctp", "80:80/", "-1:80",
+            "1:2:3:4", "::1:8080:80", "[::1]", "[::1]:80", "[::1]80:80", "[127.0.0.1]:1:2",
+            "[]:1:2",
+            "[::1:1:2", "[fe80::1%lo]:1:2", "[::1]:1:2:3", "[::1]:0:1", "80:80/sctp", "80:80/",
+            "-1:80",
         ] {
             let error = #expect(throws: ToolError.self, "\(text)") { try PublishedPort(text) }
             #expect(error?.exitCode == ExitCode.usage)
         }
+    }
+
+    @Test("QEMU publishes on addresses of IPv4 alone, and says what to do")
+    func versions() throws {
+        try QEMU.check([try PublishedPort("8080:80")])
+        let error = #expect(throws: ToolError.self) {
+            try QEMU.check([try PublishedPort("8080:80"), try PublishedPort("[::1]:8081:80")])
+        }
+        #expect(error?.message.contains("[::1]:8081") ?? false)
+        #expect(error?.hint?.contains("--monitor builtin") ?? false)
     }
 
     @Test("A port in use is told before the machine starts")

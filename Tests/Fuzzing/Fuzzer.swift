@@ -10,8 +10,8 @@ private let targets: [any FuzzTarget.Type] = [
     ConnectionFuzzing.self,
     ResponseParserFuzzing.self, ClientFuzzing.self, CommandLineFuzzing.self,
     FileArchiveFuzzing.self, ELFFuzzing.self,
-    ProgramFuzzing.self, VirtioFuzzing.self, DeviceFuzzing.self, CallFuzzing.self,
-    MonitorImageFuzzing.self, MonitorOptionsFuzzing.self,
+    ProgramFuzzing.self, VirtioFuzzing.self, PackedVirtioFuzzing.self, DeviceFuzzing.self,
+    CallFuzzing.self, MonitorImageFuzzing.self, MonitorOptionsFuzzing.self, UserNetworkFuzzing.self,
 ]
 
 private func environment(_ name: String) -> String? { getenv(name).map { String(cString: $0) } }

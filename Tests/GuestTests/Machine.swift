@@ -78,16 +78,20 @@ struct Machine: Sendable {
     static func with<R: Sendable>(
         _ image: Image, type: MachineKind = .microvm, memory: Int = 64 << 20,
         disk: MachineDisk? = nil, publishing guestPorts: [UInt16] = [],
-        datagrams: [UInt16] = [],
+        datagrams: [UInt16] = [], publishedOn hostAddress: String = PublishedPort.loopback,
         on network: NetworkNamespace? = nil, address: BootCommandLine.Network? = nil,
         monitor: (any Monitor)? = nil, nameServers: [String] = [], arguments: [String] = [],
         environment: [(String, String)] = [],
         _ body: (Machine) async throws -> R
     ) async throws -> R {
         let ports =
-            try guestPorts.map { PublishedPort(host: try freePort(), guest: $0) }
+            try guestPorts.map {
+                PublishedPort(host: try freePort(), guest: $0, address: hostAddress)
+            }
             + datagrams.map {
-                PublishedPort(host: try freePort(SOCK_DGRAM), guest: $0, transport: .udp)
+                PublishedPort(
+                    host: try freePort(SOCK_DGRAM), guest: $0, address: hostAddress,
+                    transport: .udp)
             }
         let usual = try await type.monitor(on: network)
         let monitor = monitor ?? usual

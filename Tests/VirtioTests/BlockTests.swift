@@ -69,7 +69,7 @@ private final class FakeDisk {
     }
 }
 
-@Suite struct BlockTests {
+@Suite(.eachRing) struct BlockTests {
     @Test func sectorsAreReadAndWritten() throws {
         let disk = FakeDisk()
         var driver = try disk.driver()

@@ -5,7 +5,7 @@ import Testing
 
 @testable import SwiftletVirtio
 
-@Suite struct EntropyTests {
+@Suite(.eachRing) struct EntropyTests {
     /// Answers each buffer as it is notified, with at most `most` octets.
     private func device(most: Int) -> FakeDevice {
         let device = FakeDevice(.entropy, features: .eventIndex, queues: 1)
@@ -98,7 +98,7 @@ import Testing
     }
 }
 
-@Suite struct ConsoleTests {
+@Suite(.eachRing) struct ConsoleTests {
     private func takeOutput(_ device: FakeDevice) -> [UInt8] {
         var output: [UInt8] = []
         while let id = device.queues[1].take() {
@@ -156,7 +156,8 @@ import Testing
             console.disarmInterrupt()
             #expect(take(2, from: &console) == [round, 10])
             #expect(take(1, from: &console) == nil)
-            #expect(device.queues[0].pending == 3)
+            // The buffer waits for a flush; in a packed ring nothing does.
+            #expect(device.queues[0].pending == (device.queues[0].isPacked ? 4 : 3))
             console.flush()
             #expect(device.queues[0].pending == 4)
         }

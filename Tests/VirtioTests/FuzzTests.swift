@@ -12,7 +12,7 @@ import Testing
         [
             .eventIndex, .networkAddress, .networkMergeableBuffers, .networkGuestChecksum,
             .networkChecksum, .networkMTU, .networkStatus, .networkGuestSegmentation,
-            .networkHostSegmentation,
+            .networkHostSegmentation, .packedRing,
         ]
     }
 
@@ -34,14 +34,15 @@ import Testing
                 UInt16(truncatingIfNeeded: random.next()), device.queues[index].used + 2)
         case 2 where isHostile:
             // Noise in the whole used ring, events and flags included.
-            let size = 6 + 8 * UInt64(device.queues[index].size)
+            let size = device.queues[index].deviceArea
             for _ in 0..<16 {
                 let offset = random.below(size / 2) * 2
                 device.queues[index].store16(
                     UInt16(truncatingIfNeeded: random.next()), device.queues[index].used + offset)
             }
         case 3 where isHostile:
-            // Descriptors and the available ring belong to the driver, but the device can write.
+            // Descriptors and the available ring belong to the driver, but the device can write; a
+            // packed ring is its own as well.
             let size = 16 * UInt64(device.queues[index].size)
             device.queues[index].store16(
                 UInt16(truncatingIfNeeded: random.next()),
@@ -72,7 +73,11 @@ import Testing
     }
 
     private func complete(_ device: FakeDevice) {
-        while let id = device.queues[1].take() { device.queues[1].put(UInt32(id), length: 0) }
+        // No more than a ring holds: one of noise may lead round and round.
+        for _ in 0..<device.queues[1].size {
+            guard let id = device.queues[1].take() else { break }
+            device.queues[1].put(UInt32(id), length: 0)
+        }
         device.queues[1].show()
     }
 
@@ -98,7 +103,7 @@ import Testing
             var nic = try VirtioNetwork(
                 transport: try FakeMMIO(device).transport(), parameters: parameters)
             buffers.all = Set(
-                (0..<device.queues[0].size).map { device.queues[0].descriptor($0).address })
+                (0..<device.queues[0].size).map { device.queues[0].entry($0).address })
             let hostility = [2, 50, 400][Int(random.below(3))] as UInt64
             var isBroken = false
             for _ in 0..<2_000 where !isBroken {

@@ -17,7 +17,7 @@ import Testing
         return (device, transport, agreed)
     }
 
-    private func offer(_ queue: inout SplitQueue, length: UInt32 = 64) -> UInt16? {
+    private func offer(_ queue: inout VirtioQueue, length: UInt32 = 64) -> UInt16? {
         guard let id = queue.takeDescriptor() else { return nil }
         let buffer = DirectMap.physicalAddress(of: queue.trailing)
         queue.describe(id, buffer: buffer, length: length, deviceWrites: true)
@@ -30,7 +30,7 @@ import Testing
             let device = FakeDevice(.entropy, queues: 1, maximumQueueSize: 32768)
             let transport = try FakeMMIO(device).transport()
             let features = try transport.negotiate(required: [], wanted: [])
-            let queue = try SplitQueue(
+            let queue = try VirtioQueue(
                 0, of: transport, maximumSize: size, features: features, trailingBytes: 100)
             let count = UInt64(size)
             let rings = device.queues[0]
@@ -48,7 +48,7 @@ import Testing
     @Test(arguments: [VirtioFeatures.eventIndex, []])
     func indicesWrapAround(_ features: VirtioFeatures) throws {
         let (device, transport, agreed) = try make(4, features: features)
-        var queue = try SplitQueue(
+        var queue = try VirtioQueue(
             0, of: transport, maximumSize: 4, features: agreed, trailingBytes: 64)
         // More than 2^16 buffers, three at a time, used in another order than offered.
         for round in 0..<22_000 as Range<UInt32> {
@@ -77,7 +77,7 @@ import Testing
 
     @Test func descriptorsRunOut() throws {
         let (device, transport, agreed) = try make(8)
-        var queue = try SplitQueue(
+        var queue = try VirtioQueue(
             0, of: transport, maximumSize: 8, features: agreed, trailingBytes: 64)
         var ids: Set<UInt16> = []
         while let id = offer(&queue) { ids.insert(id) }
@@ -102,7 +102,7 @@ import Testing
 
     @Test func descriptorsThatAreNotOwnedAreNotOffered() throws {
         let (device, transport, agreed) = try make(4)
-        var queue = try SplitQueue(
+        var queue = try VirtioQueue(
             0, of: transport, maximumSize: 4, features: agreed, trailingBytes: 64)
         queue.offer(0)
         queue.offer(4)
@@ -120,7 +120,7 @@ import Testing
 
     @Test func eventIndexSuppressesNotifications() throws {
         let (device, transport, agreed) = try make(16)
-        var queue = try SplitQueue(
+        var queue = try VirtioQueue(
             0, of: transport, maximumSize: 16, features: agreed, trailingBytes: 64)
         // The device waits for the first buffer.
         _ = offer(&queue)
@@ -144,7 +144,7 @@ import Testing
 
     @Test func flagSuppressesNotifications() throws {
         let (device, transport, agreed) = try make(16, features: [])
-        var queue = try SplitQueue(
+        var queue = try VirtioQueue(
             0, of: transport, maximumSize: 16, features: agreed, trailingBytes: 64)
         device.queues[0].setNoNotify(true)
         _ = offer(&queue)
@@ -160,7 +160,7 @@ import Testing
     func interruptsOnlyWhenArmed(_ features: VirtioFeatures) throws {
         let usesEventIndex = features.contains(.eventIndex)
         let (device, transport, agreed) = try make(4, features: features)
-        var queue = try SplitQueue(
+        var queue = try VirtioQueue(
             0, of: transport, maximumSize: 4, features: agreed, trailingBytes: 64)
         func use() throws -> Bool {
             let old = device.queues[0].usedIndex
@@ -170,7 +170,7 @@ import Testing
             device.queues[0].show()
             return device.queues[0].wantsInterrupt(since: old, eventIndex: usesEventIndex)
         }
-        func take(_ queue: inout SplitQueue) throws {
+        func take(_ queue: inout VirtioQueue) throws {
             let polled = queue.poll()
             let used = try #require(polled)
             queue.freeDescriptor(used.descriptor)
@@ -203,7 +203,7 @@ import Testing
         _ lie: (inout DeviceQueue) -> Void
     ) throws -> (used: [UsedBuffer], failure: VirtioError?) {
         let (device, transport, agreed) = try make(8)
-        var queue = try SplitQueue(
+        var queue = try VirtioQueue(
             0, of: transport, maximumSize: 8, features: agreed, trailingBytes: 64)
         for _ in 0..<4 { _ = offer(&queue) }
         queue.kick()
@@ -273,7 +273,7 @@ import Testing
 
     @Test func indexThatRunsBack() throws {
         let (device, transport, agreed) = try make(8)
-        var queue = try SplitQueue(
+        var queue = try VirtioQueue(
             0, of: transport, maximumSize: 8, features: agreed, trailingBytes: 64)
         for _ in 0..<4 { _ = offer(&queue) }
         queue.kick()
@@ -292,7 +292,7 @@ import Testing
 
     @Test func anOfferThatWasNotPublishedCannotBeUsed() throws {
         let (device, transport, agreed) = try make(8)
-        var queue = try SplitQueue(
+        var queue = try VirtioQueue(
             0, of: transport, maximumSize: 8, features: agreed, trailingBytes: 64)
         _ = offer(&queue)
         device.queues[0].put(0, length: 1)
@@ -304,10 +304,10 @@ import Testing
 
     @Test func sizesAreClamped() throws {
         let (_, transport, agreed) = try make(8)
-        let large = try SplitQueue(0, of: transport, maximumSize: .max, features: agreed)
+        let large = try VirtioQueue(0, of: transport, maximumSize: .max, features: agreed)
         let most = large.size
         #expect(most == 256)
-        let small = try SplitQueue(0, of: transport, maximumSize: 0, features: agreed)
+        let small = try VirtioQueue(0, of: transport, maximumSize: 0, features: agreed)
         let least = small.size
         #expect(least == 1)
     }

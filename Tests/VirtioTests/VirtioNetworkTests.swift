@@ -4,7 +4,7 @@ import Testing
 
 @testable import SwiftletVirtio
 
-@Suite struct VirtioNetworkTests {
+@Suite(.eachRing) struct VirtioNetworkTests {
     struct Received: Equatable {
         var bytes: [UInt8]
         var verified: Bool
@@ -214,7 +214,8 @@ import Testing
         for _ in 0..<64 { device.deliver(FakeDevice.header() + [1]) }
         #expect(device.queues[0].pending == 0)
         _ = receive(&nic, budget: 40)
-        #expect(device.queues[0].pending == 32)
+        // The rest waits for a flush; of a packed ring nothing does.
+        #expect(device.queues[0].pending == (device.queues[0].isPacked ? 40 : 32))
     }
 
     @Test func checksumFlags() throws {

@@ -30,6 +30,17 @@ public struct VirtioFeatures: OptionSet, Sendable {
     public static let eventIndex = bit(29)
     /// VIRTIO_F_VERSION_1: the modern interface.
     public static let version1 = bit(32)
+    /// VIRTIO_F_RING_PACKED: queues of one ring (§2.8).
+    public static let packedRing = bit(34)
+
+    /// What every driver takes of its queues. Packed rings are the package's trait `PackedQueues`.
+    static var queues: VirtioFeatures {
+        #if PackedQueues
+            [.eventIndex, .packedRing]
+        #else
+            .eventIndex
+        #endif
+    }
 }
 
 /// How far driver and device have come (§2.1).

@@ -136,10 +136,11 @@ int swiftlet_filter_network_calls(void) {
       BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, AUDIT_ARCH_X86_64, 1, 0),
       KILL,
       LOAD(nr),
-      // New sockets are of IPv4; none is bound, so no port is opened that was not published.
-      SKIP_UNLESS(__NR_socket, 4),
+      // New sockets are of IP; none is bound, so no port is opened that was not published.
+      SKIP_UNLESS(__NR_socket, 6),
       LOAD_ARGUMENT(0),
       ALLOW_IF(AF_INET),
+      ALLOW_IF(AF_INET6),
       KILL,
       NETWORK_CALLS(ALLOW_CALL)
       LIBRARY_CALLS(ALLOW_CALL)

@@ -60,7 +60,7 @@ public struct BuiltIn: Monitor {
         for port in machine.ports {
             arguments += [
                 "--publish",
-                "\(port.transport.rawValue):\(port.address):\(port.host):\(port.guest)",
+                "\(port.transport.rawValue):\(port.place):\(port.host):\(port.guest)",
             ]
         }
         if let disk = machine.disk { arguments += ["--disk", disk.text] }

@@ -67,6 +67,7 @@ extension QEMU: CommandLineMonitor {
     public func command(
         for machine: MachineRequest, in folder: FilePath
     ) throws(ToolError) -> MachineCommand {
+        try Self.check(machine.ports)
         let exitFile = folder.appending("exit")
         FileSystem.remove(exitFile)
         let placement = machine.image.placement(hasBIOS: machine.type.hasBIOS)

@@ -67,6 +67,7 @@ public struct QEMU: Monitor {
         case .kvm: arguments += ["-accel", "kvm", "-cpu", "host"]
         case .tcg: arguments += ["-accel", "tcg", "-cpu", "max"]
         }
+        // Without IPv6: this network leaves unanswered what its host has no way to, for a minute.
         var backend = "user,id=net,ipv6=off"
         for port in machine.ports {
             backend +=
@@ -112,6 +113,15 @@ public struct QEMU: Monitor {
         return arguments
     }
 
+    /// Throws what QEMU's user-mode network cannot do: `hostfwd` takes addresses of IPv4 alone.
+    public static func check(_ ports: [PublishedPort]) throws(ToolError) {
+        guard let port = ports.first(where: \.isIPv6) else { return }
+        throw ToolError(
+            "QEMU publishes no ports on IPv6 addresses, as \(port.place):\(port.host) is",
+            hint: "Use --monitor builtin where /dev/kvm opens, or an IPv4 address.",
+            exitCode: ExitCode.monitor)
+    }
+
     /// A comma ends a value in QEMU's option lists; two stand for one.
     static func escape(_ value: String) -> String {
         value.split(separator: ",", omittingEmptySubsequences: false).joined(separator: ",,")
@@ -121,6 +131,7 @@ public struct QEMU: Monitor {
         _ machine: MachineRequest,
         console: @escaping @Sendable (ArraySlice<UInt8>) async -> Void
     ) async throws(ToolError) -> MachineExit {
+        try Self.check(machine.ports)
         for port in machine.ports { try port.checkFree() }
         try machine.disk?.check()
         guard await ProcessRunner.find(program) != nil else {

@@ -23,7 +23,7 @@ struct RunCommand: AsyncParsableCommand {
     @Option(
         name: .shortAndLong,
         help: ArgumentHelp(
-            "Publish a port of the guest; on 127.0.0.1 unless an address is given.",
+            "Publish a port of the guest; on 127.0.0.1 unless an address is given, of IPv6 in [].",
             valueName: "[address:]host:guest[/udp]"))
     var publish: [String] = []
 
@@ -148,6 +148,7 @@ struct RunCommand: AsyncParsableCommand {
         let policy = try RestartPolicy(restart)
         if let name { try InstanceName.check(name) }
         let choice = try Monitors.choose(self.monitor, for: machine)
+        if choice.monitor is QEMU { try QEMU.check(ports) }
         if options.verbose {
             Terminal.note("monitor: \(choice.monitor.name) (\(choice.reason))")
         }

@@ -10,7 +10,7 @@ final class PythonServer: Sendable {
     private let process: pid_t
 
     private static let script = """
-        import hashlib, http.server, random, time
+        import hashlib, http.server, random, socket, sys, time
         class Handler(http.server.BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
             def log_message(self, *arguments): pass
@@ -53,13 +53,16 @@ final class PythonServer: Sendable {
                     self.rfile.readline()
                 self.rfile.readline()
                 self.text(digest.hexdigest())
-        server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        class Server(http.server.ThreadingHTTPServer):
+            address_family = socket.AF_INET6 if ":" in sys.argv[1] else socket.AF_INET
+        server = Server((sys.argv[1], 0), Handler)
         server.handle_error = lambda *arguments: None
         print(server.server_address[1], flush=True)
         server.serve_forever()
         """
 
-    init() throws {
+    /// - Parameter address: of the loopback interface.
+    init(on address: String = "127.0.0.1") throws {
         var ends: [Int32] = [-1, -1]
         guard pipe(&ends) == 0 else { throw NetworkNamespace.failure("pipe") }
         for end in ends { _ = fcntl(end, F_SETFD, FD_CLOEXEC) }
@@ -68,7 +71,7 @@ final class PythonServer: Sendable {
         posix_spawn_file_actions_adddup2(&actions, ends[1], STDOUT_FILENO)
         defer { posix_spawn_file_actions_destroy(&actions) }
         var process: pid_t = 0
-        let texts: [String] = ["python3", "-c", Self.script]
+        let texts: [String] = ["python3", "-c", Self.script, address]
         var words: [UnsafeMutablePointer<CChar>?] = texts.map { strdup($0) }
         words.append(nil)
         defer { for word in words { free(word) } }

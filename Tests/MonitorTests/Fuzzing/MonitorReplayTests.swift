@@ -7,7 +7,7 @@ import Testing
     @Test(
         arguments: [
             DeviceFuzzing.self, CallFuzzing.self, MonitorImageFuzzing.self,
-            MonitorOptionsFuzzing.self,
+            MonitorOptionsFuzzing.self, UserNetworkFuzzing.self,
         ] as [any FuzzTarget.Type])
     func seedsAndCorpus(target: any FuzzTarget.Type) {
         #expect(target.replay() > 0, "\(target.name) has no corpus")

@@ -8,6 +8,8 @@ import Glibc
 /// A user network whose guest is the test. Everything happens in the test's own turns.
 final class GuestModel {
     static let hardwareAddress: [UInt8] = [2, 0, 0, 0, 0, 1]
+    /// What it has made of the prefix.
+    static let ownAddress = NetworkAddress(high: UserNetworkAddress.prefix, low: 0xF00D)
 
     let network: UserNetwork
     private let file: Int32
@@ -15,7 +17,8 @@ final class GuestModel {
 
     /// - Parameter ports: what is published; on ports that the host chooses.
     init(
-        _ ports: [PublishedPort] = [], sockets: [Int32] = [], nameServer: SocketAddress? = nil
+        _ ports: [PublishedPort] = [], sockets: [Int32] = [], nameServer: SocketAddress? = nil,
+        hasIPv6: Bool = true
     ) {
         var ends: [Int32] = [-1, -1]
         let type = Int32(SOCK_STREAM.rawValue) | Int32(SOCK_NONBLOCK.rawValue)
@@ -24,7 +27,7 @@ final class GuestModel {
         network = UserNetwork(
             link: FrameStream(ends[1]), hardwareAddress: Self.hardwareAddress,
             ports: Array(zip(ports, sockets)).map { (port: $0.0, file: $0.1) },
-            nameServer: nameServer, descriptors: 400)
+            nameServer: nameServer, hasIPv6: hasIPv6, descriptors: 400)
     }
 
     deinit {
@@ -68,12 +71,24 @@ final class GuestModel {
         return nil
     }
 
-    /// An IPv4 packet of the guest's in its frame.
-    static func packet(_ protocolNumber: UInt8, to address: UInt32, _ payload: [UInt8]) -> [UInt8] {
-        let length = UInt16(20 + payload.count)
-        return UserNetworkAddress.hardware + hardwareAddress + [8, 0, 0x45, 0] + octets(length)
+    /// A packet of the guest's in its frame; of the version of `address`.
+    static func packet(
+        _ protocolNumber: UInt8, to address: NetworkAddress,
+        from source: NetworkAddress = ownAddress,
+        hopLimit: UInt8 = 64, _ payload: [UInt8]
+    ) -> [UInt8] {
+        let addresses = UserNetworkAddress.hardware + hardwareAddress
+        guard let v4 = address.v4 else {
+            return addresses + [0x86, 0xDD, 0x60, 0, 0, 0] + octets(UInt16(payload.count))
+                + [protocolNumber, hopLimit] + octets(source) + octets(address) + payload
+        }
+        return addresses + [8, 0, 0x45, 0] + octets(UInt16(20 + payload.count))
             + [0, 0, 0x40, 0, 64, protocolNumber, 0, 0]
-            + octets(UserNetworkAddress.guest) + octets(address) + payload
+            + octets(UserNetworkAddress.guest) + octets(v4) + payload
+    }
+
+    static func octets(_ address: NetworkAddress) -> [UInt8] {
+        octets(address.high) + octets(address.low)
     }
 
     static func octets<T: FixedWidthInteger>(_ value: T) -> [UInt8] {
@@ -89,12 +104,13 @@ final class GuestModel {
     /// Whether the checksum of a TCP or UDP packet to the guest is right, and the header's.
     static func hasRightChecksums(_ frame: [UInt8]) -> Bool {
         frame.withUnsafeBytes { frame in
-            let packet = UnsafeRawBufferPointer(rebasing: frame[14...])
-            let length = Int(packet.word16(2)) - 20
+            guard let packet = GuestPacket(frame) else { return false }
+            let header = frame.baseAddress! + 14
+            let (payload, count) = (packet.payload.baseAddress!, packet.payload.count)
             let pseudo = Checksum.pseudoHeader(
-                packet.word32(12), packet.word32(16), packet[9], length)
-            return Checksum.finish(Checksum.sum(packet.baseAddress!, 20)) == 0
-                && Checksum.finish(Checksum.sum(packet.baseAddress! + 20, length, pseudo)) == 0
+                packet.source, packet.destination, packet.protocolNumber, count)
+            return Checksum.finish(Checksum.sum(payload, count, pseudo)) == 0
+                && (!packet.source.isV4 || Checksum.finish(Checksum.sum(header, 20)) == 0)
         }
     }
 }
@@ -102,6 +118,7 @@ final class GuestModel {
 /// A TCP segment to the guest, taken apart.
 struct SeenSegment {
     var remote: SocketAddress
+    var guest: NetworkAddress
     var guestPort: UInt16
     var sequence: UInt32
     var acknowledgement: UInt32
@@ -110,18 +127,22 @@ struct SeenSegment {
     var payload: [UInt8]
 
     init?(_ frame: [UInt8]) {
-        guard frame.count >= 54, frame[12] == 8, frame[13] == 0, frame[23] == 6 else { return nil }
-        func word<T: FixedWidthInteger>(_ start: Int, _ type: T.Type) -> T {
-            frame[start..<start + MemoryLayout<T>.size].reduce(0) { $0 << 8 | T($1) }
+        let seen = frame.withUnsafeBytes { frame -> SeenSegment? in
+            guard let packet = GuestPacket(frame), packet.protocolNumber == 6,
+                let segment = GuestSegment(packet.payload)
+            else { return nil }
+            return SeenSegment(packet, segment)
         }
-        remote = SocketAddress(address: word(26, UInt32.self), port: word(34, UInt16.self))
-        guestPort = word(36, UInt16.self)
-        sequence = word(38, UInt32.self)
-        acknowledgement = word(42, UInt32.self)
-        flags = frame[47]
-        window = word(48, UInt16.self)
-        let end = 14 + Int(word(16, UInt16.self))
-        payload = Array(frame[(34 + Int(frame[46] >> 4) * 4)..<end])
+        guard let seen else { return nil }
+        self = seen
+    }
+
+    private init(_ packet: GuestPacket, _ segment: GuestSegment) {
+        remote = SocketAddress(packet.source, port: segment.sourcePort)
+        (guest, guestPort) = (packet.destination, segment.destinationPort)
+        (sequence, acknowledgement) = (segment.sequence, segment.acknowledgement)
+        (flags, window) = (segment.flags, segment.window)
+        payload = Array(segment.payload)
     }
 }
 

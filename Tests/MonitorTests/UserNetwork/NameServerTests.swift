@@ -26,7 +26,7 @@ struct NameServerTests {
         #expect(Array(answer[34..<38]) == [0, 53] + GuestModel.octets(UInt16(7000)))
         #expect(answer[42...].elementsEqual("answer".utf8))
         // No other port of it is anybody's, though the same server is there.
-        let other = SocketAddress(address: place.address, port: server.name.port)
+        let other = SocketAddress(place.address, port: server.name.port)
         guest.send(GuestModel.datagram(from: 7001, to: other, Array("question".utf8)))
         var buffer = [UInt8](repeating: 0, count: 100)
         #expect(recv(server.file, &buffer, 100, Int32(MSG_DONTWAIT)) < 0)
@@ -47,14 +47,34 @@ struct NameServerTests {
         #expect(refused.turn { refused.wasReset })
     }
 
-    @Test("resolv.conf(5): the first server of IPv4; this machine where none is named")
+    @Test("Over IPv6 it is at fec0::3, though the server is of IPv4")
+    func overIPv6() throws {
+        let server = HostSocket(SOCK_DGRAM)
+        let guest = GuestModel(nameServer: server.name)
+        let place = SocketAddress(UserNetworkAddress.nameServerV6, port: 53)
+        guest.send(GuestModel.datagram(from: 7000, to: place, Array("question".utf8)))
+        let (question, from) = server.receive()
+        #expect(question.elementsEqual("question".utf8))
+        #expect(from.connect(server.file) == 0)
+        #expect(server.write(Array("answer".utf8)[...]) == 6)
+        let answer = try #require(guest.wait { $0[20] == 17 })
+        #expect(Array(answer[22..<38]) == GuestModel.octets(place.address))
+        #expect(answer[62...].elementsEqual("answer".utf8) && GuestModel.hasRightChecksums(answer))
+        let other = SocketAddress(place.address, port: server.name.port)
+        guest.send(GuestModel.datagram(from: 7001, to: other, Array("question".utf8)))
+        var buffer = [UInt8](repeating: 0, count: 100)
+        #expect(recv(server.file, &buffer, 100, Int32(MSG_DONTWAIT)) < 0)
+    }
+
+    @Test("resolv.conf(5): the first server that can be reached; this machine where none is named")
     func configuration() {
-        func parse(_ text: String) -> UInt32? { HostResolver.parse(Array(text.utf8)[...]) }
-        #expect(parse("nameserver 192.0.2.1\nnameserver 192.0.2.2\n") == 0xC000_0201)
-        #expect(parse("search x\n nameserver\t10.1.2.3 # the one\r\n") == 0x0A01_0203)
-        #expect(parse("nameserver 2001:db8::1\nnameserver 10.0.0.1") == 0x0A00_0001)
+        func parse(_ text: String) -> String? { HostResolver.parse(Array(text.utf8)[...])?.text }
+        #expect(parse("nameserver 192.0.2.1\nnameserver 192.0.2.2\n") == "192.0.2.1")
+        #expect(parse("search x\n nameserver\t10.1.2.3 # the one\r\n") == "10.1.2.3")
+        #expect(parse("nameserver 2001:db8::1\nnameserver 10.0.0.1") == "2001:db8::1")
         #expect(parse("nameserver fe80::1%eth0\n") == nil)
-        #expect(parse("") == 0x7F00_0001)
-        #expect(parse("# nameserver 10.0.0.1\n;nameserver 10.0.0.2\nnameserver\n") == 0x7F00_0001)
+        #expect(parse("nameserver fe80::1\nnameserver 10.0.0.1") == "10.0.0.1")
+        #expect(parse("") == "127.0.0.1")
+        #expect(parse("# nameserver 10.0.0.1\n;nameserver 10.0.0.2\nnameserver\n") == "127.0.0.1")
     }
 }

@@ -16,33 +16,24 @@ struct UserNetworkTests {
 
         init(adopting file: Int32) {
             self.file = file
-            var name = sockaddr_in()
-            var size = socklen_t(MemoryLayout<sockaddr_in>.size)
-            withUnsafeMutablePointer(to: &name) {
-                _ = $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-                    getsockname(file, $0, &size)
-                }
-            }
-            self.name = SocketAddress(name)
+            name = SocketAddress.taking { getsockname(file, $0, $1) }.name
         }
 
         /// Bound to a free port of the loopback interface, and listening if it is one for streams.
-        convenience init(_ type: __socket_type) {
+        convenience init(
+            _ type: __socket_type, on address: NetworkAddress = NetworkAddress(0x7F00_0001)
+        ) {
+            let place = SocketAddress(address, port: 0)
             let flags = Int32(SOCK_NONBLOCK.rawValue)
-            let file = socket(AF_INET, Int32(type.rawValue) | flags, 0)
-            var name = SocketAddress(address: 0x7F00_0001, port: 0).name
-            withUnsafePointer(to: &name) {
-                _ = $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-                    bind(file, $0, socklen_t(MemoryLayout<sockaddr_in>.size))
-                }
-            }
+            let file = socket(place.family, Int32(type.rawValue) | flags, 0)
+            _ = place.withName { bind(file, $0, $1) }
             if type == SOCK_STREAM { listen(file, 16) }
             self.init(adopting: file)
         }
 
         /// A connection to `server`; the kernel accepts it at once.
         convenience init(to server: SocketAddress, _ type: __socket_type = SOCK_STREAM) {
-            let file = socket(AF_INET, Int32(type.rawValue), 0)
+            let file = socket(server.family, Int32(type.rawValue), 0)
             _ = server.connect(file)
             _ = fcntl(file, F_SETFL, O_NONBLOCK)
             self.init(adopting: file)
@@ -52,15 +43,11 @@ struct UserNetworkTests {
 
         /// A datagram, and whose it is; of none the octets are none.
         func receive() -> (octets: [UInt8], from: SocketAddress) {
-            var from = sockaddr_in()
-            var size = socklen_t(MemoryLayout<sockaddr_in>.size)
             var buffer = [UInt8](repeating: 0, count: 100)
-            let count = withUnsafeMutablePointer(to: &from) {
-                $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-                    recvfrom(file, &buffer, buffer.count, 0, $0, &size)
-                }
+            let (count, from) = SocketAddress.taking {
+                recvfrom(file, &buffer, buffer.count, 0, $0, $1)
             }
-            return (Array(buffer[..<max(count, 0)]), SocketAddress(from))
+            return (Array(buffer[..<max(count, 0)]), from)
         }
 
         func accept() -> HostSocket? {
@@ -84,15 +71,17 @@ struct UserNetworkTests {
     }
 
     /// A guest with port 80 published, and where that is on the host.
-    private func published(_ type: __socket_type) throws -> (GuestModel, SocketAddress) {
-        let socket = HostSocket(type)
+    static func published(
+        _ type: __socket_type, on address: NetworkAddress = NetworkAddress(0x7F00_0001)
+    ) throws -> (GuestModel, SocketAddress) {
+        let socket = HostSocket(type, on: address)
         let kind = type == SOCK_STREAM ? "tcp" : "udp"
         let port = try #require(PublishedPort("\(kind):127.0.0.1:1:80"))
         return (GuestModel([port], sockets: [dup(socket.file)]), socket.name)
     }
 
     /// What makes the guest known: any frame.
-    private static let announcement =
+    static let announcement =
         GuestModel.hardwareAddress + GuestModel.hardwareAddress + [8, 6]
         + [UInt8](repeating: 0, count: 28)
 
@@ -118,7 +107,7 @@ struct UserNetworkTests {
     @Test(
         "A connection waits for its guest, is asked again while nothing listens, and gets through")
     func patience() throws {
-        let (guest, address) = try published(SOCK_STREAM)
+        let (guest, address) = try Self.published(SOCK_STREAM)
         let client = HostSocket(to: address)
         #expect(client.write(Array("hello".utf8)[...]) == 5)
         for _ in 0..<10 { #expect(guest.receive().isEmpty, "there is no guest yet") }
@@ -157,7 +146,7 @@ struct UserNetworkTests {
 
     @Test("Both ends of a connection end on their own")
     func halves() throws {
-        let (guest, address) = try published(SOCK_STREAM)
+        let (guest, address) = try Self.published(SOCK_STREAM)
         guest.send(Self.announcement)
         let client = HostSocket(to: address)
         let connection = try #require(ConnectionModel(answering: guest, port: 80))
@@ -175,7 +164,7 @@ struct UserNetworkTests {
 
     @Test("A reset by one end resets the other")
     func resets() throws {
-        let (guest, address) = try published(SOCK_STREAM)
+        let (guest, address) = try Self.published(SOCK_STREAM)
         guest.send(Self.announcement)
         let client = HostSocket(to: address)
         let connection = try #require(ConnectionModel(answering: guest, port: 80))
@@ -199,7 +188,7 @@ struct UserNetworkTests {
         "Megabytes arrive whole in both directions, though windows close and segments are lost",
         arguments: [0, 7])
     func transfer(loses: Int) throws {
-        let (guest, address) = try published(SOCK_STREAM)
+        let (guest, address) = try Self.published(SOCK_STREAM)
         guest.send(Self.announcement)
         let client = HostSocket(to: address)
         let connection = try #require(ConnectionModel(answering: guest, port: 80))
@@ -268,7 +257,7 @@ struct UserNetworkTests {
 
     @Test("Datagrams go both ways, larger ones in fragments; who was not asked cannot answer")
     func datagrams() throws {
-        let (guest, address) = try published(SOCK_DGRAM)
+        let (guest, address) = try Self.published(SOCK_DGRAM)
         let client = HostSocket(to: address, SOCK_DGRAM)
         #expect(client.write(Array("ask".utf8)[...]) == 3)
         let frame = try #require(guest.wait { $0[23] == 17 })
@@ -301,7 +290,7 @@ struct UserNetworkTests {
 
     @Test("No frame of the guest's traps, and nothing grows beyond its bounds")
     func hostileGuest() throws {
-        let (guest, address) = try published(SOCK_STREAM)
+        let (guest, address) = try Self.published(SOCK_STREAM)
         var random = SeededRandom(seed: 7)
         let server = HostSocket(SOCK_STREAM)
         let gateway = SocketAddress(address: UserNetworkAddress.gateway, port: server.name.port)
@@ -351,7 +340,7 @@ struct UserNetworkTests {
         defer { for end in ends { close(end) } }
         let network = UserNetwork(
             link: FrameStream(ends[1]), hardwareAddress: GuestModel.hardwareAddress, ports: [],
-            nameServer: nil, descriptors: 400)
+            nameServer: nil, hasIPv6: true, descriptors: 400)
         #expect(network.turn(timeout: 0))
         #expect(write(ends[0], [0xFF, 0xFF, 0xFF, 0xFF], 4) == 4)
         #expect(!network.turn(timeout: 0))

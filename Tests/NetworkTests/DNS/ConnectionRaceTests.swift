@@ -49,6 +49,24 @@ struct ConnectionRaceTests {
         #expect(race.nextAction(now: at(10)) == .attempt(four[0]))
     }
 
+    @Test("§4: where IPv6 leads to no world, IPv4 is first, and IPv6 waits")
+    func fourFirst() {
+        var race = ConnectionRace(prefersSix: false)
+        race.resolvedSix(six, now: at(5))
+        #expect(race.nextAction(now: at(5)) == .wait(until: at(55)))
+        race.resolvedFour(four, now: at(10))
+        for (index, address) in [four[0], six[0], four[1], six[1]].enumerated() {
+            #expect(race.nextAction(now: at(10 + UInt64(index) * 250)) == .attempt(address))
+        }
+        race = ConnectionRace(prefersSix: false)
+        race.resolvedFour(four, now: at(5))
+        #expect(race.nextAction(now: at(5)) == .attempt(four[0]))
+        race = ConnectionRace(prefersSix: false)
+        race.resolvedSix(six, now: at(5))
+        race.resolvedFour([], now: at(6))
+        #expect(race.nextAction(now: at(6)) == .attempt(six[0]))
+    }
+
     @Test("§4, §5: the families take turns, 250 ms apart")
     func interleaving() {
         var race = ConnectionRace()

@@ -22,10 +22,12 @@ enum VirtioFuzzing: FuzzTarget {
     ]
 
     /// The first octet chooses features; then each three are an action and two numbers.
-    static func run(_ octets: RawSpan) {
+    static func run(_ octets: RawSpan) { run(octets, packedRing: false) }
+
+    fileprivate static func run(_ octets: RawSpan, packedRing: Bool) {
         let octets = octets.withUnsafeBytes { Array($0) }
         guard let choice = octets.first else { return }
-        var offered: VirtioFeatures = []
+        var offered: VirtioFeatures = packedRing ? .packedRing : []
         for (bit, feature) in features.enumerated() where choice >> UInt8(bit) & 1 == 1 {
             offered.formUnion(feature)
         }
@@ -36,7 +38,7 @@ enum VirtioFuzzing: FuzzTarget {
                 parameters: VirtioNetworkParameters(receiveBuffers: 4, transmitBuffers: 4))
         else { return }
         let buffers = Set(
-            (0..<device.queues[0].size).map { device.queues[0].descriptor($0).address })
+            (0..<device.queues[0].size).map { device.queues[0].entry($0).address })
         var offset = 1
         while offset + 3 <= octets.count, card.check() == nil {
             act(
@@ -64,10 +66,11 @@ enum VirtioFuzzing: FuzzTarget {
             device.queues[index].show()
         case 1: device.queues[index].store16(word, device.queues[index].used + 2)
         case 2:
-            let place = UInt64(first) % (3 + 4 * size) * 2
+            let place = UInt64(first) % (device.queues[index].deviceArea / 2) * 2
             device.queues[index].store16(UInt16(second), device.queues[index].used + place)
         case 3:
-            // Descriptors belong to the driver, but the device can write them.
+            // Descriptors belong to the driver, but the device can write them; a packed ring is its
+            // own as well.
             let place = UInt64(first) % (8 * size) * 2
             device.queues[index].store16(UInt16(second), device.queues[index].descriptors + place)
         case 4: deliver(Int(first), second, device, buffers)
@@ -109,6 +112,14 @@ enum VirtioFuzzing: FuzzTarget {
         device.queues[0].put(UInt32(id), length: UInt32(min(bytes.count, 2048)))
         device.queues[0].show()
     }
+}
+
+/// The same with packed queues.
+enum PackedVirtioFuzzing: FuzzTarget {
+    static let name = "virtio-packed"
+    static var seeds: [[UInt8]] { VirtioFuzzing.seeds }
+
+    static func run(_ octets: RawSpan) { VirtioFuzzing.run(octets, packedRing: true) }
 }
 
 extension FakeDevice {

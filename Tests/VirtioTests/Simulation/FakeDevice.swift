@@ -5,6 +5,9 @@ import SwiftletMachine
 @testable import SwiftletVirtio
 
 final class FakeDevice {
+    /// Whether devices offer packed rings besides what they are told to.
+    @TaskLocal static var offersPackedRings = false
+
     let type: VirtioDeviceType
     var offered: VirtioFeatures
     var accepted: VirtioFeatures = []
@@ -30,6 +33,7 @@ final class FakeDevice {
     ) {
         self.type = type
         offered = features.union(.version1)
+        if Self.offersPackedRings { offered.formUnion(.packedRing) }
         self.configuration = configuration
         self.maximumQueueSize = maximumQueueSize
         queues = Array(repeating: DeviceQueue(), count: count)
@@ -48,6 +52,9 @@ final class FakeDevice {
         }
         status = value
         let isSubset = offered.isSuperset(of: accepted)
+        if value & 8 != 0 {
+            for index in queues.indices { queues[index].isPacked = accepted.contains(.packedRing) }
+        }
         if value & 8 != 0, refusesFeatures || !isSubset { status &= ~8 }
     }
 

@@ -11,6 +11,7 @@
 SWIFTLET_INLINE uint8_t swiftlet_load8(uintptr_t address) { return *(volatile uint8_t *)address; }
 SWIFTLET_INLINE uint16_t swiftlet_load16(uintptr_t address) { return *(volatile uint16_t *)address; }
 SWIFTLET_INLINE uint32_t swiftlet_load32(uintptr_t address) { return *(volatile uint32_t *)address; }
+SWIFTLET_INLINE uint64_t swiftlet_load64(uintptr_t address) { return *(volatile uint64_t *)address; }
 SWIFTLET_INLINE void swiftlet_store8(uintptr_t address, uint8_t value) { *(volatile uint8_t *)address = value; }
 SWIFTLET_INLINE void swiftlet_store16(uintptr_t address, uint16_t value) { *(volatile uint16_t *)address = value; }
 SWIFTLET_INLINE void swiftlet_store32(uintptr_t address, uint32_t value) { *(volatile uint32_t *)address = value; }

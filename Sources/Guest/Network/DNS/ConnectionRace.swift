@@ -3,7 +3,7 @@
 
 /// Times of RFC 8305 §8, in nanoseconds.
 public struct ConnectionRaceConfiguration: Sendable {
-    /// How long IPv4 waits for IPv6 addresses that are still being asked for.
+    /// How long the second version waits for addresses of the first that are still being asked for.
     public var resolutionDelay: UInt64 = 50_000_000
     /// From one attempt to the next, while none has ended.
     public var attemptDelay: UInt64 = 250_000_000
@@ -32,10 +32,11 @@ public struct ConnectionRace: Sendable {
     private var fourTried = 0
     private var awaitsSix: Bool
     private var awaitsFour: Bool
+    private let prefersSix: Bool
     /// The first attempt may be made then, whatever is still being asked for.
     private var begin = Instant.never
     private var next = Instant(nanoseconds: 0)
-    private var lastWasSix = false
+    private var lastWasSix: Bool
     /// Attempts under way.
     private(set) var pending = 0
     /// Attempts made.
@@ -44,12 +45,16 @@ public struct ConnectionRace: Sendable {
     /// - Parameters:
     ///   - awaitsSix: `resolved` will be called for IPv6 addresses.
     ///   - awaitsFour: the same for IPv4.
+    ///   - prefersSix: whether IPv6 comes first, as it does where this host has an address of it for
+    ///     the world (§4, RFC 6724).
     public init(
-        awaitsSix: Bool = true, awaitsFour: Bool = true,
+        awaitsSix: Bool = true, awaitsFour: Bool = true, prefersSix: Bool = true,
         configuration: ConnectionRaceConfiguration = ConnectionRaceConfiguration()
     ) {
         self.awaitsSix = awaitsSix
         self.awaitsFour = awaitsFour
+        self.prefersSix = prefersSix
+        lastWasSix = !prefersSix
         self.configuration = configuration
     }
 
@@ -57,7 +62,7 @@ public struct ConnectionRace: Sendable {
     public mutating func resolvedSix(_ addresses: [IPAddress], now: Instant) {
         awaitsSix = false
         six = addresses
-        if !six.isEmpty { begin = min(begin, now) }
+        if !six.isEmpty { begin = min(begin, start(isBetter: prefersSix, now)) }
         noteResolved(now)
     }
 
@@ -65,17 +70,21 @@ public struct ConnectionRace: Sendable {
     public mutating func resolvedFour(_ addresses: [IPAddress], now: Instant) {
         awaitsFour = false
         four = addresses
-        // RFC 8305 §3: a little time for the better answer.
-        if !four.isEmpty {
-            begin = min(begin, now.advanced(by: configuration.resolutionDelay))
-        }
+        if !four.isEmpty { begin = min(begin, start(isBetter: !prefersSix, now)) }
         noteResolved(now)
+    }
+
+    /// RFC 8305 §3: a little time for the better answer.
+    private func start(isBetter: Bool, _ now: Instant) -> Instant {
+        isBetter ? now : now.advanced(by: configuration.resolutionDelay)
     }
 
     private mutating func noteResolved(_ now: Instant) {
         if !awaitsSix, !awaitsFour { begin = min(begin, now) }
-        // Without IPv6 there is nothing to wait for.
-        if !awaitsSix, !four.isEmpty { begin = min(begin, now) }
+        // Without the better answer there is nothing to wait for.
+        if prefersSix ? !awaitsSix && !four.isEmpty : !awaitsFour && !six.isEmpty {
+            begin = min(begin, now)
+        }
     }
 
     /// An attempt has failed: the next need not wait (§5).
@@ -97,7 +106,7 @@ public struct ConnectionRace: Sendable {
         }
         let start = attempts == 0 ? begin : next
         if now < start { return .wait(until: start) }
-        // One family after the other, IPv6 first (§4).
+        // One family after the other (§4).
         lastWasSix = !hasFour || (hasSix && !lastWasSix)
         let address = lastWasSix ? six[sixTried] : four[fourTried]
         if lastWasSix { sixTried += 1 } else { fourTried += 1 }

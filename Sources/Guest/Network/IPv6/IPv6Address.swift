@@ -16,6 +16,8 @@ extension IPAddress {
 
     /// fe80::/10 (§2.5.6).
     @inlinable public var isLinkLocal: Bool { high >> 54 == 0x3FA }
+    /// fec0::/10, which RFC 3879 has deprecated, and user networks of virtual machines use.
+    @inlinable public var isSiteLocal: Bool { high >> 54 == 0x3FB }
     /// ff00::/8, or a group of IPv4's.
     @inlinable public var isMulticast: Bool {
         high >> 56 == 0xFF || high == 0 && low >> 28 == 0xFFFFE

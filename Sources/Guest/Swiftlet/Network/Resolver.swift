@@ -56,7 +56,7 @@ import _Concurrency
             let fours = await addresses(lookup, four, until: deadline)
             let sixes = await addresses(lookup, six, until: deadline)
             let found =
-                lookup.network.isReachable(six: true)
+                lookup.network.prefersSix
                 ? sixes.addresses + fours.addresses : fours.addresses + sixes.addresses
             if found.isEmpty { throw Self.worse(fours.cause, sixes.cause) }
             return found
@@ -82,10 +82,11 @@ import _Concurrency
     }
 
     extension Network {
-        /// Whether addresses of this version can be reached at all (RFC 6724 §5, rule 1).
-        func isReachable(six: Bool) -> Bool {
-            if !six { return stack.configuration != nil }
-            for own in stack.addressesIPv6 where !own.address.isLinkLocal && !own.isTentative {
+        /// Whether IPv6 comes before IPv4 (RFC 6724 §5, rule 5): there is an address for the world,
+        /// which neither the link's nor a site's is.
+        var prefersSix: Bool {
+            for own in stack.addressesIPv6
+            where !own.address.isLinkLocal && !own.address.isSiteLocal {
                 return true
             }
             return false

@@ -81,7 +81,7 @@ import _Concurrency
             network = lookup.network
             self.lookup = lookup
             self.port = port
-            race = ConnectionRace()
+            race = ConnectionRace(prefersSix: lookup.network.prefersSix)
             let sixes = lookup.begin(DNSQuestion(name, .aaaa), servers)
             let fours = lookup.begin(DNSQuestion(name, .a), servers)
             switch sixes {

@@ -59,7 +59,7 @@ public struct VirtioBlock: ~Copyable {
     /// Requests that can be under way at once.
     public let slotCount: Int
 
-    private var queue: SplitQueue
+    private var queue: VirtioQueue
     /// The slots' buffers, one behind the other.
     private let buffers: UnsafeMutableRawPointer
     private let transport: VirtioTransport
@@ -73,10 +73,10 @@ public struct VirtioBlock: ~Copyable {
             throw VirtioError(.absent, "not a block device")
         }
         let features = try transport.negotiate(
-            required: [], wanted: [.eventIndex, .blockReadOnly, .blockFlush])
+            required: [], wanted: [.blockReadOnly, .blockFlush])
         do throws(VirtioError) {
             let sectorCount = try Self.sectorCount(transport)
-            let queue = try SplitQueue(
+            let queue = try VirtioQueue(
                 0, of: transport, maximumSize: Self.queueSize, features: features,
                 trailingBytes: Self.mostSlots * Self.headSize)
             let slotCount = min(Int(queue.size) / Self.descriptorsPerSlot, Self.mostSlots)

@@ -12,11 +12,11 @@ public struct VirtioConsole: ~Copyable {
     /// Of input, which comes from pipes more often than from keys.
     private static var inputSize: Int { 4096 }
 
-    private var input: SplitQueue
+    private var input: VirtioQueue
     /// The buffer that `read` shows, and how much of it was taken.
     private var shown: UsedBuffer?
     private var taken = 0
-    private var output: SplitQueue
+    private var output: VirtioQueue
     private let transport: VirtioTransport
 
     /// - Throws: why the device cannot be used.
@@ -24,13 +24,13 @@ public struct VirtioConsole: ~Copyable {
         guard transport.deviceType == .console else {
             throw VirtioError(.absent, "not a console device")
         }
-        let features = try transport.negotiate(required: [], wanted: [.eventIndex])
+        let features = try transport.negotiate(required: [], wanted: [])
         do throws(VirtioError) {
             // Queues 0 and 1 are port 0's receiveq and transmitq (§5.3.2).
-            var input = try SplitQueue(
+            var input = try VirtioQueue(
                 0, of: transport, maximumSize: Self.bufferCount, features: features,
                 trailingBytes: Int(Self.bufferCount) &* Self.inputSize)
-            let output = try SplitQueue(
+            let output = try VirtioQueue(
                 1, of: transport, maximumSize: Self.bufferCount, features: features,
                 trailingBytes: Int(Self.bufferCount) &* Self.bufferSize)
             while let descriptor = input.takeDescriptor() {

@@ -7,7 +7,7 @@ import SwiftletMemory
 public struct VirtioEntropy: ~Copyable {
     private static var bufferSize: Int { 256 }
 
-    private var queue: SplitQueue
+    private var queue: VirtioQueue
     /// The one buffer's descriptor.
     private let descriptor: UInt16
     private let transport: VirtioTransport
@@ -17,9 +17,9 @@ public struct VirtioEntropy: ~Copyable {
         guard transport.deviceType == .entropy else {
             throw VirtioError(.absent, "not an entropy device")
         }
-        let features = try transport.negotiate(required: [], wanted: [.eventIndex])
+        let features = try transport.negotiate(required: [], wanted: [])
         do throws(VirtioError) {
-            var queue = try SplitQueue(
+            var queue = try VirtioQueue(
                 0, of: transport, maximumSize: 1, features: features,
                 trailingBytes: Self.bufferSize)
             guard let descriptor = queue.takeDescriptor() else {

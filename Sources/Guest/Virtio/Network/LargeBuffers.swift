@@ -11,7 +11,7 @@ struct LargeBuffers: ~Copyable {
 
     private struct Entry: BitwiseCopyable {
         var memory: UnsafeMutableRawPointer?
-        /// The descriptor that it is in flight behind; `SplitQueue.none` if it is not.
+        /// The descriptor that it is in flight behind; `VirtioQueue.none` if it is not.
         var descriptor: UInt16
     }
 
@@ -41,12 +41,12 @@ struct LargeBuffers: ~Copyable {
         let entries = entries ?? .allocate(capacity: most)
         self.entries = entries
         var index = 0
-        while index < count, entries[index].descriptor != SplitQueue.none { index &+= 1 }
+        while index < count, entries[index].descriptor != VirtioQueue.none { index &+= 1 }
         if index == count {
             guard count < most,
                 let memory = PageFrames.allocate(Self.size / PageFrames.size, zeroed: false)
             else { return nil }
-            entries[index] = Entry(memory: memory, descriptor: SplitQueue.none)
+            entries[index] = Entry(memory: memory, descriptor: VirtioQueue.none)
             count &+= 1
         }
         entries[index].descriptor = descriptor
@@ -58,7 +58,7 @@ struct LargeBuffers: ~Copyable {
     mutating func release(_ descriptor: UInt16) -> Bool {
         guard let entries else { return false }
         for index in 0..<count where entries[index].descriptor == descriptor {
-            entries[index].descriptor = SplitQueue.none
+            entries[index].descriptor = VirtioQueue.none
             inFlight &-= 1
             return true
         }

@@ -36,7 +36,7 @@ public struct NetworkReceiver: ~Copyable {
     /// The longest merged frame that is taken: an IP packet of 64 KiB and its Ethernet header.
     static var longestMergedFrame: Int { 65536 + 18 }
 
-    @usableFromInline var queue: SplitQueue
+    @usableFromInline var queue: VirtioQueue
     @usableFromInline let buffers: UnsafeMutableRawPointer
     private let frameCount: Int
     @usableFromInline let mergesBuffers: Bool
@@ -55,7 +55,7 @@ public struct NetworkReceiver: ~Copyable {
     ) throws(VirtioError) {
         let bounded = UInt16(min(max(wanted, 2), 1024))
         // Queue 0 is receiveq1 (§5.1.2).
-        var queue = try SplitQueue(0, of: transport, maximumSize: bounded, features: features)
+        var queue = try VirtioQueue(0, of: transport, maximumSize: bounded, features: features)
         let size = Int(queue.size)
         let frameCount = (size &* Self.bufferSize &+ PageFrames.size &- 1) / PageFrames.size
         guard let buffers = PageFrames.allocate(frameCount, zeroed: false) else {
@@ -94,7 +94,7 @@ public struct NetworkReceiver: ~Copyable {
     /// The next received frame, if there is one. Malformed ones are dropped and counted.
     @inlinable @_optimize(speed)
     public mutating func next() -> ReceivedFrame? {
-        while let used = queue.poll() {
+        while let used = queue.pollInline() {
             let header = UInt(bitPattern: buffers) &+ UInt(used.descriptor) &* UInt(Self.bufferSize)
             let length = Int(used.length) &- NetworkHeader.size
             // A device can merge only as many buffers as it has used already (§5.1.6.4).
@@ -137,7 +137,7 @@ public struct NetworkReceiver: ~Copyable {
     }
 
     @inlinable func frameStart(_ frame: borrowing ReceivedFrame) -> UnsafeRawPointer {
-        if frame.descriptor == SplitQueue.none { return mergedStart }
+        if frame.descriptor == VirtioQueue.none { return mergedStart }
         return UnsafeRawPointer(
             buffers + (Int(frame.descriptor) &* Self.bufferSize &+ NetworkHeader.size))
     }
@@ -258,6 +258,6 @@ public struct NetworkReceiver: ~Copyable {
             return nil
         }
         return ReceivedFrame(
-            descriptor: SplitQueue.none, length: length, checksumVerified: checksumVerified)
+            descriptor: VirtioQueue.none, length: length, checksumVerified: checksumVerified)
     }
 }

@@ -13,7 +13,7 @@ public struct NetworkTransmitter: ~Copyable {
     /// The longest frame that can be sent, in octets.
     @inlinable public static var longestFrame: Int { bufferSize &- NetworkHeader.size }
 
-    @usableFromInline var queue: SplitQueue
+    @usableFromInline var queue: VirtioQueue
     @usableFromInline let buffers: UnsafeMutableRawPointer
     private let frameCount: Int
     /// Buffers for what the device is to cut into segments.
@@ -35,7 +35,7 @@ public struct NetworkTransmitter: ~Copyable {
     ) throws(VirtioError) {
         let bounded = UInt16(min(max(wanted, 2), 1024))
         // Queue 1 is transmitq1 (§5.1.2).
-        var queue = try SplitQueue(1, of: transport, maximumSize: bounded, features: features)
+        var queue = try VirtioQueue(1, of: transport, maximumSize: bounded, features: features)
         let size = Int(queue.size)
         let frameCount = (size &* Self.bufferSize &+ PageFrames.size &- 1) / PageFrames.size
         guard let buffers = PageFrames.allocate(frameCount, zeroed: false) else {
@@ -142,7 +142,7 @@ public struct NetworkTransmitter: ~Copyable {
             // Perhaps the device only waits for being told.
             queue.kick()
         }
-        while let used = queue.poll() {
+        while let used = queue.pollInline() {
             if large.inFlight > 0 { releaseLarge(used.descriptor) }
             queue.freeDescriptor(used.descriptor)
         }

@@ -25,7 +25,7 @@ public struct VirtioNetwork: ~Copyable {
             throw VirtioError(.absent, "not a network device")
         }
         var wanted: VirtioFeatures = [
-            .eventIndex, .networkChecksum, .networkGuestChecksum, .networkMTU, .networkAddress,
+            .networkChecksum, .networkGuestChecksum, .networkMTU, .networkAddress,
             .networkMergeableBuffers, .networkStatus, .networkHostSegmentation,
             .networkHostSegmentationIPv6,
         ]

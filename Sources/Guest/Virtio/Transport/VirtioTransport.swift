@@ -2,7 +2,8 @@
 
 import SwiftletMachine
 
-/// Where the three parts of a queue lie (§2.7).
+/// Where the three parts of a queue lie (§2.7); of a packed one its ring, and what driver and device
+/// want to be told of (§2.8).
 public struct QueueAddresses: Sendable {
     public var descriptors: GuestPhysicalAddress
     public var available: GuestPhysicalAddress
@@ -168,7 +169,7 @@ extension VirtioTransport {
     ///
     /// - Parameters:
     ///   - required: without these the driver cannot work; VERSION_1 is always required.
-    ///   - wanted: taken if offered.
+    ///   - wanted: taken if offered, as is what all queues take.
     /// - Returns: the features that both sides now use.
     func negotiate(
         required: VirtioFeatures, wanted: VirtioFeatures
@@ -177,7 +178,8 @@ extension VirtioTransport {
         setStatus(.acknowledge)
         setStatus([.acknowledge, .driver])
         let required = required.union(.version1)
-        var features = offeredFeatures().intersection(wanted.union(required))
+        let wanted = wanted.union(required).union(.queues)
+        var features = offeredFeatures().intersection(wanted)
         if deviceType == .network { features.dropUnmetNetworkFeatures() }
         guard features.isSuperset(of: required) else {
             fail()

@@ -108,7 +108,8 @@ SWIFTLET_INLINE pid_t swiftlet_fork(void) { return fork(); }
 // SIGKILL for this process when the thread that made it ends.
 SWIFTLET_INLINE int swiftlet_die_with_parent(void) { return prctl(PR_SET_PDEATHSIG, 9); }
 SWIFTLET_INLINE int swiftlet_set_process_name(const char *name) { return prctl(PR_SET_NAME, name); }
-// accept4(2), declared for GNU sources only. `name` is a struct sockaddr_in, or NULL.
+// accept4(2), declared for GNU sources only. `name` has room for a socket's
+// name, or is NULL.
 SWIFTLET_INLINE int swiftlet_accept(int file, void *name, unsigned *size, int flags) {
   return (int)syscall(SYS_accept4, file, name, size, flags);
 }

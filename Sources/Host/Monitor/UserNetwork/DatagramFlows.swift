@@ -5,10 +5,9 @@ import Glibc
 
 /// All flows of datagrams, bounded in number; the one that was used longest ago makes room.
 struct DatagramFlows {
-    /// Octets of the longest datagram: an IP packet of 64 KiB without its headers.
-    private static let longestPayload = 65507
-    /// Octets of an IP packet's payload on Ethernet, a multiple of 8.
-    private static let fragmentSize = 1480
+    /// Octets of the longest datagram over IPv6, and over IPv4: an IP packet of 64 KiB without headers.
+    private static let longestPayload = 65527
+    private static let longestPayloadIPv4 = 65507
 
     private struct Flow {
         var key: FlowKey
@@ -37,11 +36,12 @@ struct DatagramFlows {
         let octets = packet.payload
         guard octets.count >= GuestPacket.udpSize else { return }
         let length = Int(octets.word16(4))
-        let remote = SocketAddress(address: packet.destination, port: octets.word16(2))
+        let remote = SocketAddress(packet.destination, port: octets.word16(2))
         guard length >= GuestPacket.udpSize, length <= octets.count, remote.port != 0 else {
             return
         }
-        let key = FlowKey(remote: remote, guestPort: octets.word16(0))
+        let key = FlowKey(
+            remote: remote, guestPort: octets.word16(0), guest: packet.source)
         guard let slot = slots[key] ?? open(key, network), let flow = flows[slot] else { return }
         flows[slot]?.used = network.now
         let payload = UnsafeRawBufferPointer(rebasing: octets[GuestPacket.udpSize..<length])
@@ -51,13 +51,8 @@ struct DatagramFlows {
             _ = Glibc.send(flow.file, payload.baseAddress, payload.count, flags)
             return
         }
-        var name = client.name
-        _ = withUnsafePointer(to: &name) {
-            $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-                sendto(
-                    flow.file, payload.baseAddress, payload.count, flags, $0,
-                    socklen_t(MemoryLayout<sockaddr_in>.size))
-            }
+        _ = client.withName {
+            sendto(flow.file, payload.baseAddress, payload.count, flags, $0, $1)
         }
     }
 
@@ -65,7 +60,7 @@ struct DatagramFlows {
     private mutating func open(_ key: FlowKey, _ network: UserNetwork) -> Int? {
         guard let target = network.onHost(key.remote) else { return nil }
         makeRoom()
-        let file = socket(AF_INET, Int32(SOCK_DGRAM.rawValue) | UserNetwork.socketFlags, 0)
+        let file = socket(target.family, Int32(SOCK_DGRAM.rawValue) | UserNetwork.socketFlags, 0)
         guard file >= 0 else { return nil }
         guard target.connect(file) == 0 else {
             close(file)
@@ -117,19 +112,13 @@ struct DatagramFlows {
     mutating func receivePublished(_ index: Int, _ network: UserNetwork) {
         let (file, guestPort) = published[index]
         for _ in 0..<64 {
-            var name = sockaddr_in()
-            var size = socklen_t(MemoryLayout<sockaddr_in>.size)
-            let count = withUnsafeMutablePointer(to: &name) {
-                $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-                    recvfrom(
-                        file, buffer, Self.longestPayload, Int32(MSG_DONTWAIT), $0, &size)
-                }
+            let (count, client) = SocketAddress.taking {
+                recvfrom(file, buffer, Self.longestPayload, Int32(MSG_DONTWAIT), $0, $1)
             }
             guard count >= 0 else { return }
-            let client = SocketAddress(name)
             var key = FlowKey(
                 remote: SocketAddress(
-                    address: UserNetworkAddress.inGuest(client.address), port: client.port),
+                    UserNetworkAddress.inGuest(client.address), port: client.port),
                 guestPort: guestPort)
             // Somebody else's, whom the guest knows by the same name.
             while let slot = slots[key], let flow = flows[slot],
@@ -149,11 +138,12 @@ struct DatagramFlows {
 
     /// Sends the first `count` octets of the buffer to the guest, in fragments if need be.
     private mutating func deliver(_ key: FlowKey, _ count: Int, _ network: UserNetwork) {
+        // One that came over IPv6 may be too long for IPv4.
+        guard count <= Self.longestPayloadIPv4 || !key.guest.isV4 else { return }
         let length = GuestPacket.udpSize + count
-        let before = GuestPacket.ethernetSize + GuestPacket.ipv4Size
-        let pieces = (length + Self.fragmentSize - 1) / Self.fragmentSize
+        let fragmentation = Fragmentation(key, length)
         // All of it or nothing: a datagram without one of its fragments is none.
-        guard network.link.hasRoom(length + pieces * (before + 4)) else { return }
+        guard network.link.hasRoom(length + fragmentation.overhead) else { return }
         var header = (UInt64(0))
         withUnsafeMutableBytes(of: &header) {
             guard let place = $0.baseAddress else { return }
@@ -161,7 +151,7 @@ struct DatagramFlows {
             place.store16(key.guestPort, 2)
             place.store16(UInt16(length), 4)
             let pseudo = Checksum.pseudoHeader(
-                key.remote.address, UserNetworkAddress.guest, UInt8(IPPROTO_UDP), length)
+                key.remote.address, key.guest, UInt8(IPPROTO_UDP), length)
             let sum = Checksum.sum(buffer, count, Checksum.sum(place, GuestPacket.udpSize, pseudo))
             let checksum = Checksum.finish(sum)
             // Zero would mean that there is none (RFC 768).
@@ -171,13 +161,11 @@ struct DatagramFlows {
         identification &+= 1
         var offset = 0
         while offset < length {
-            let part = min(length - offset, Self.fragmentSize)
-            guard let frame = network.link.append(before + part) else { return }
-            let more: UInt16 = offset + part < length ? 0x2000 : 0
-            network.headers.ipv4(
-                frame, from: key.remote.address, protocolNumber: UInt8(IPPROTO_UDP), length: part,
-                identification: identification, fragment: more | UInt16(offset / 8))
-            let payload = frame + before
+            let part = min(length - offset, fragmentation.size)
+            guard let frame = network.link.append(fragmentation.before + part) else { return }
+            fragmentation.write(
+                frame, network.headers, identification, offset: offset, length: part)
+            let payload = frame + fragmentation.before
             if offset == 0 {
                 payload.storeBytes(of: header, as: UInt64.self)
                 (payload + 8).copyMemory(from: buffer, byteCount: part - 8)

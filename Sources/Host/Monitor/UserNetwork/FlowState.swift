@@ -1,14 +1,14 @@
 // What tells one TCP flow from another, and the states that each goes through.
 
-/// Names a flow: the other end, as the guest calls it, and the guest's port.
+/// Names a flow: the other end, as the guest calls it, and the guest's own, which makes its addresses
+/// of IPv6 itself.
 struct FlowKey: Hashable {
     var remote: SocketAddress
     var guestPort: UInt16
+    var guest = NetworkAddress(UserNetworkAddress.guest)
 
-    func hash(into hasher: inout Hasher) {
-        hasher.combine(
-            UInt64(remote.address) << 32 | UInt64(remote.port) << 16 | UInt64(guestPort))
-    }
+    /// The longest payload of a TCP segment in a frame of 1500 octets.
+    var segmentSize: UInt16 { guest.isV4 ? 1460 : 1440 }
 }
 
 extension TCPFlow {

@@ -7,23 +7,23 @@ import Glibc
 enum HostResolver {
     private static let path = "/etc/resolv.conf"
     private static let longest = 64 << 10
-    private static let loopback: UInt32 = 0x7F00_0001
+    private static let loopback = NetworkAddress(0x7F00_0001)
     private static let port = UserNetworkAddress.namePort
 
-    /// The first server that this network can reach, which is of IPv4 alone; nil if there is none.
+    /// The first server that this network can reach; nil if there is none.
     static func find() -> SocketAddress? {
         let file = open(path, O_RDONLY | O_CLOEXEC)
         // Without the file it is the machine itself, says resolv.conf(5).
-        guard file >= 0 else { return SocketAddress(address: loopback, port: port) }
+        guard file >= 0 else { return SocketAddress(loopback, port: port) }
         defer { close(file) }
         var octets = [UInt8](repeating: 0, count: longest)
         let count = read(file, &octets, octets.count)
-        return parse(octets[..<max(count, 0)]).map { SocketAddress(address: $0, port: port) }
+        return parse(octets[..<max(count, 0)]).map { SocketAddress($0, port: port) }
     }
 
-    /// The first `nameserver` with an IPv4 address. Nil if all have another; the machine itself if
-    /// there is none.
-    static func parse(_ text: ArraySlice<UInt8>) -> UInt32? {
+    /// The first `nameserver` whose address says all, as one of a link does not. Nil if none does;
+    /// the machine itself if none is named.
+    static func parse(_ text: ArraySlice<UInt8>) -> NetworkAddress? {
         var hasServer = false
         for line in text.split(separator: UInt8(ascii: "\n")) {
             let words = line.split {
@@ -31,10 +31,10 @@ enum HostResolver {
             }
             guard words.count >= 2, words[0].elementsEqual("nameserver".utf8) else { continue }
             hasServer = true
-            var address = in_addr()
-            let name = String(decoding: words[1], as: UTF8.self)
-            if inet_pton(AF_INET, name, &address) == 1 {
-                return UInt32(bigEndian: address.s_addr)
+            if let address = NetworkAddress(String(decoding: words[1], as: UTF8.self)),
+                !UserNetworkAddress.isOfLink(address)
+            {
+                return address
             }
         }
         return hasServer ? nil : loopback
@@ -44,11 +44,11 @@ enum HostResolver {
 extension UserNetwork {
     /// Where the host finds what the guest calls `remote`; nil if that is nobody.
     func onHost(_ remote: SocketAddress) -> SocketAddress? {
-        if remote.address == UserNetworkAddress.nameServer {
+        if UserNetworkAddress.isNameServer(remote.address) {
             return remote.port == UserNetworkAddress.namePort ? nameServer : nil
         }
         return UserNetworkAddress.onHost(remote.address).map {
-            SocketAddress(address: $0, port: remote.port)
+            SocketAddress($0, port: remote.port)
         }
     }
 }

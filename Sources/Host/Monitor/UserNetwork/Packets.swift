@@ -1,38 +1,8 @@
-// What crosses the user network, as octets: Ethernet II (RFC 894), ARP (RFC 826), IPv4 (RFC 791),
-// TCP (RFC 9293) and UDP (RFC 768) headers. The link between the two processes loses and breaks
+// What crosses the user network, as octets: Ethernet II (RFC 894), ARP (RFC 826), IPv4 (RFC 791), IPv6
+// (RFC 8200), TCP (RFC 9293) and UDP (RFC 768) headers. The link between the two processes loses and breaks
 // nothing, so checksums are written for the guest and not verified here.
 
 import Glibc
-
-/// Who is on the network; the same as in QEMU's user-mode network.
-enum UserNetworkAddress {
-    static let guest: UInt32 = 0x0A00_020F
-    /// The host, and the way to everything else.
-    static let gateway: UInt32 = 0x0A00_0202
-    /// The host's name server, at port 53 and no other.
-    static let nameServer: UInt32 = 0x0A00_0203
-    static let namePort: UInt16 = 53
-    static let hardware: [UInt8] = [0x52, 0x55, 0x0A, 0, 2, 2]
-
-    static func isLocal(_ address: UInt32) -> Bool { address >> 8 == gateway >> 8 }
-
-    static func isLoopback(_ address: UInt32) -> Bool { address >> 24 == 127 }
-
-    /// Where the host finds what the guest calls `address`; nil if that is nobody.
-    static func onHost(_ address: UInt32) -> UInt32? {
-        if address == gateway { return 0x7F00_0001 }
-        // Nothing else is on this network; this network, loopback, groups and classes beyond.
-        if isLocal(address) || address >> 24 == 0 || isLoopback(address) || address >> 28 >= 14 {
-            return nil
-        }
-        return address
-    }
-
-    /// What the guest calls the host's `address`.
-    static func inGuest(_ address: UInt32) -> UInt32 {
-        isLoopback(address) || address == guest ? gateway : address
-    }
-}
 
 enum TCPFlag {
     static let fin: UInt8 = 1
@@ -46,29 +16,59 @@ enum TCPFlag {
 struct GuestPacket {
     static let ethernetSize = 14
     static let ipv4Size = 20
+    static let ipv6Size = 40
     static let tcpSize = 20
     static let udpSize = 8
 
     var protocolNumber: UInt8
-    var destination: UInt32
+    var hopLimit: UInt8
+    var source: NetworkAddress
+    var destination: NetworkAddress
     var payload: UnsafeRawBufferPointer
 
-    /// Nil if the frame holds no whole IPv4 packet of the guest's.
+    /// Octets before what IP carries, in a frame to `guest`.
+    static func headerSize(_ guest: NetworkAddress) -> Int {
+        ethernetSize + (guest.isV4 ? ipv4Size : ipv6Size)
+    }
+
+    /// Nil if the frame holds no whole packet.
     init?(_ frame: UnsafeRawBufferPointer) {
-        guard frame.count >= Self.ethernetSize + Self.ipv4Size, frame.word16(12) == 0x0800 else {
-            return nil
-        }
+        guard frame.count >= Self.ethernetSize + Self.ipv4Size else { return nil }
         let packet = UnsafeRawBufferPointer(rebasing: frame[Self.ethernetSize...])
+        switch frame.word16(12) {
+        case 0x0800: self.init(ipv4: packet)
+        case 0x86DD: self.init(ipv6: packet)
+        default: return nil
+        }
+    }
+
+    /// At least a header without options is there.
+    private init?(ipv4 packet: UnsafeRawBufferPointer) {
         let headerSize = Int(packet[0] & 15) * 4
         let length = Int(packet.word16(2))
         // A fragment's flags and offset are not zero, but for "don't fragment".
         guard packet[0] >> 4 == 4, headerSize >= Self.ipv4Size, length >= headerSize,
-            length <= packet.count, packet.word16(6) & 0xBFFF == 0,
-            packet.word32(12) == UserNetworkAddress.guest
+            length <= packet.count, packet.word16(6) & 0xBFFF == 0
         else { return nil }
         protocolNumber = packet[9]
-        destination = packet.word32(16)
+        hopLimit = packet[8]
+        source = NetworkAddress(packet.word32(12))
+        destination = NetworkAddress(packet.word32(16))
         payload = UnsafeRawBufferPointer(rebasing: packet[headerSize..<length])
+    }
+
+    /// Extension headers are not looked behind: nothing that is served here has any.
+    private init?(ipv6 packet: UnsafeRawBufferPointer) {
+        guard packet.count >= Self.ipv6Size, packet[0] >> 4 == 6 else { return nil }
+        let length = Self.ipv6Size + Int(packet.word16(4))
+        guard length <= packet.count else { return nil }
+        protocolNumber = packet[6]
+        hopLimit = packet[7]
+        source = NetworkAddress(packet, 8)
+        destination = NetworkAddress(packet, 24)
+        // A mapped address belongs into no packet.
+        guard !source.isV4, !destination.isV4 else { return nil }
+        payload = UnsafeRawBufferPointer(rebasing: packet[Self.ipv6Size..<length])
     }
 }
 
@@ -135,6 +135,11 @@ extension UnsafeMutableRawPointer {
     func store32(_ value: UInt32, _ offset: Int) {
         storeBytes(of: value.bigEndian, toByteOffset: offset, as: UInt32.self)
     }
+
+    func store(_ value: NetworkAddress, _ offset: Int) {
+        storeBytes(of: value.high.bigEndian, toByteOffset: offset, as: UInt64.self)
+        storeBytes(of: value.low.bigEndian, toByteOffset: offset + 8, as: UInt64.self)
+    }
 }
 
 /// The internet checksum (RFC 1071), summed in the host's order: the octets come out right.
@@ -167,13 +172,20 @@ enum Checksum {
         return ~UInt16(truncatingIfNeeded: sum)
     }
 
-    /// The sum of the pseudo-header that TCP and UDP put before themselves.
+    /// The sum of the pseudo-header that TCP, UDP and ICMPv6 put before themselves. It is one for both
+    /// versions: what mapped addresses have in front adds nothing, as 0xFFFF is zero here.
     static func pseudoHeader(
-        _ source: UInt32, _ destination: UInt32, _ protocolNumber: UInt8, _ length: Int
+        _ source: NetworkAddress, _ destination: NetworkAddress, _ protocolNumber: UInt8,
+        _ length: Int
     ) -> UInt64 {
-        UInt64(source.bigEndian) + UInt64(destination.bigEndian)
-            + UInt64(UInt16(protocolNumber).bigEndian)
+        var total =
+            UInt64(UInt16(protocolNumber).bigEndian)
             + UInt64(UInt16(truncatingIfNeeded: length).bigEndian)
+        add(source.high.bigEndian, &total)
+        add(source.low.bigEndian, &total)
+        add(destination.high.bigEndian, &total)
+        add(destination.low.bigEndian, &total)
+        return total
     }
 }
 
@@ -182,13 +194,44 @@ struct FrameHeaders {
     /// The guest's card's address, six octets, and that of the host's end.
     let guest: [UInt8]
 
-    func ethernet(_ frame: UnsafeMutableRawPointer, type: UInt16) {
+    /// - Parameter target: the guest's, or a group's, which has six octets, too.
+    func ethernet(
+        _ frame: UnsafeMutableRawPointer, type: UInt16, to target: [UInt8]? = nil
+    ) {
+        let target = target ?? guest
         for index in 0..<6 {
-            frame.storeBytes(of: guest[index], toByteOffset: index, as: UInt8.self)
+            frame.storeBytes(of: target[index], toByteOffset: index, as: UInt8.self)
             frame.storeBytes(
                 of: UserNetworkAddress.hardware[index], toByteOffset: 6 + index, as: UInt8.self)
         }
         frame.store16(type, 12)
+    }
+
+    /// The headers of a packet that is no fragment, before `length` octets.
+    func packet(
+        _ frame: UnsafeMutableRawPointer, from source: NetworkAddress, to guest: NetworkAddress,
+        protocolNumber: UInt8, length: Int
+    ) {
+        if let source = source.v4 {
+            ipv4(frame, from: source, protocolNumber: protocolNumber, length: length)
+        } else {
+            ethernet(frame, type: 0x86DD)
+            ipv6(
+                frame + GuestPacket.ethernetSize, from: source, to: guest,
+                protocolNumber: protocolNumber, length: length, hopLimit: 64)
+        }
+    }
+
+    /// RFC 8200 §3.
+    func ipv6(
+        _ packet: UnsafeMutableRawPointer, from source: NetworkAddress, to guest: NetworkAddress,
+        protocolNumber: UInt8, length: Int, hopLimit: UInt8
+    ) {
+        packet.store32(6 << 28, 0)
+        packet.store16(UInt16(length), 4)
+        packet.store16(UInt16(protocolNumber) << 8 | UInt16(hopLimit), 6)
+        packet.store(source, 8)
+        packet.store(guest, 24)
     }
 
     /// - Parameter fragment: the header's flags and offset; 0x4000 is "don't fragment".

@@ -8,76 +8,54 @@ struct PublishedPort: Equatable {
     enum Transport: String { case tcp, udp }
 
     var transport: Transport
-    var address: String
+    /// Where it is listened on: `::` is all of both versions.
+    var address: NetworkAddress
     var host: UInt16
     var guest: UInt16
 
     /// Connections that may wait until the guest is there.
     private static let backlog: Int32 = 1024
 
-    /// Reads `tcp:ADDRESS:HOST:GUEST`; nil if it is nothing of the kind.
+    /// Reads `tcp:ADDRESS:HOST:GUEST`, with an address of IPv6 in brackets; nil if it is nothing of
+    /// the kind.
     init?(_ text: String) {
-        let parts = text.split(separator: ":", omittingEmptySubsequences: false).map(String.init)
-        var parsed = in_addr()
-        guard parts.count == 4, let transport = Transport(rawValue: parts[0]),
-            inet_pton(AF_INET, parts[1], &parsed) == 1, let host = UInt16(parts[2]), host > 0,
-            let guest = UInt16(parts[3]), guest > 0
+        var parts = text.split(separator: ":", omittingEmptySubsequences: false).map(String.init)
+        guard parts.count >= 4, let transport = Transport(rawValue: parts.removeFirst()),
+            let guest = UInt16(parts.removeLast()), guest > 0,
+            let host = UInt16(parts.removeLast()), host > 0
         else { return nil }
-        self.transport = transport
-        address = parts[1]
-        self.host = host
-        self.guest = guest
+        var name = parts.joined(separator: ":")
+        let hasBrackets = name.hasPrefix("[") && name.hasSuffix("]") && name.utf8.count > 2
+        if hasBrackets { name = String(name.dropFirst().dropLast()) }
+        guard let address = NetworkAddress(name),
+            name.utf8.contains(UInt8(ascii: ":")) == hasBrackets
+        else { return nil }
+        (self.transport, self.address, self.host, self.guest) = (transport, address, host, guest)
     }
 
     /// A socket that has the host's port: one that listens, or one for datagrams.
     func open() throws(MonitorError) -> Int32 {
         let type = transport == .tcp ? SOCK_STREAM : SOCK_DGRAM
         let flags = Int32(SOCK_NONBLOCK.rawValue) | Int32(SOCK_CLOEXEC.rawValue)
-        let file = socket(AF_INET, Int32(type.rawValue) | flags, 0)
+        let place = SocketAddress(address, port: host)
+        let file = socket(place.family, Int32(type.rawValue) | flags, 0)
         guard file >= 0 else { throw .system("cannot make a socket for port \(host)") }
-        if transport == .tcp {
-            var one: Int32 = 1
-            setsockopt(file, SOL_SOCKET, SO_REUSEADDR, &one, socklen_t(MemoryLayout<Int32>.size))
+        var one: Int32 = 1
+        var isOfOneVersion: Int32 = address == .unspecified ? 0 : 1
+        let size = socklen_t(MemoryLayout<Int32>.size)
+        if transport == .tcp { setsockopt(file, SOL_SOCKET, SO_REUSEADDR, &one, size) }
+        if place.family == AF_INET6 {
+            setsockopt(file, Int32(IPPROTO_IPV6), IPV6_V6ONLY, &isOfOneVersion, size)
         }
-        var name = SocketAddress(address: 0, port: host).name
-        inet_pton(AF_INET, address, &name.sin_addr)
         let isBound =
-            withUnsafePointer(to: &name) {
-                $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-                    bind(file, $0, socklen_t(MemoryLayout<sockaddr_in>.size))
-                }
-            } == 0 && (transport == .udp || listen(file, Self.backlog) == 0)
+            place.withName { bind(file, $0, $1) } == 0
+            && (transport == .udp || listen(file, Self.backlog) == 0)
         guard isBound else {
             let error = MonitorError.system(
-                "cannot publish port \(host)/\(transport) on \(address)")
+                "cannot publish port \(host)/\(transport) on \(address.text)")
             close(file)
             throw error
         }
         return file
-    }
-}
-
-/// An IPv4 address and a port, as numbers.
-struct SocketAddress: Equatable {
-    var address: UInt32
-    var port: UInt16
-
-    init(address: UInt32, port: UInt16) {
-        self.address = address
-        self.port = port
-    }
-
-    init(_ name: sockaddr_in) {
-        address = UInt32(bigEndian: name.sin_addr.s_addr)
-        port = UInt16(bigEndian: name.sin_port)
-    }
-
-    /// As the kernel takes it.
-    var name: sockaddr_in {
-        var name = sockaddr_in()
-        name.sin_family = sa_family_t(AF_INET)
-        name.sin_port = port.bigEndian
-        name.sin_addr.s_addr = address.bigEndian
-        return name
     }
 }

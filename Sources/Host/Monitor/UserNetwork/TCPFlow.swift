@@ -11,8 +11,6 @@ import Glibc
 
 /// One connection.
 final class TCPFlow {
-    /// Octets of a segment's payload, where the guest does not ask for less.
-    static let segmentSize: UInt16 = 1460
     private static let firstTimeout: UInt64 = 200_000_000
     private static let longestTimeout: UInt64 = 60_000_000_000
     /// Some minutes.
@@ -79,7 +77,7 @@ final class TCPFlow {
     }
 
     private func accept(_ segment: GuestSegment) {
-        segmentSize = Int(min(max(segment.segmentSize ?? 536, 64), Self.segmentSize))
+        segmentSize = Int(min(max(segment.segmentSize ?? 536, 64), key.segmentSize))
         window = UInt32(segment.window)
     }
 

@@ -40,7 +40,7 @@ final class UserNetwork {
     private var listenersArePolled = false
     private var linkIsPolledForOutput = false
     /// A frame found no room.
-    private var wasFull = false
+    var wasFull = false
     private let began: UInt64
     private var guestIsPresent = false
     private var answered: Set<UInt16> = []
@@ -57,18 +57,24 @@ final class UserNetwork {
     private var alarm = UInt64.max
     private var secret: UInt32 = 0
     private var datagrams: DatagramFlows
+    /// Whether the guest is to have addresses of IPv6.
+    let hasIPv6: Bool
+    /// When the guest hears of its router again, which it has asked for once.
+    var nextAdvertisement = UInt64.max
 
     /// - Parameters:
     ///   - link: frames from and to the guest.
     ///   - hardwareAddress: the guest's card's, six octets.
     ///   - ports: with their sockets, open and not blocking.
     ///   - nameServer: the host's.
+    ///   - hasIPv6: whether the host has IPv6, so that the guest gets some.
     ///   - descriptors: how many descriptors this process may have.
     init(
         link: FrameStream, hardwareAddress: [UInt8], ports: [(port: PublishedPort, file: Int32)],
-        nameServer: SocketAddress?, descriptors: Int
+        nameServer: SocketAddress?, hasIPv6: Bool, descriptors: Int
     ) {
         self.link = link
+        self.hasIPv6 = hasIPv6
         self.nameServer = nameServer
         headers = FrameHeaders(guest: hardwareAddress)
         polling = epoll_create1(Int32(EPOLL_CLOEXEC))
@@ -120,6 +126,7 @@ final class UserNetwork {
         }
         settle()
         if now >= alarm { ring() }
+        if now >= nextAdvertisement { advertise() }
         flush()
         freeSlots += endedSlots
         endedSlots.removeAll(keepingCapacity: true)
@@ -128,6 +135,7 @@ final class UserNetwork {
     }
 
     private func wait(_ timeout: Int32) -> Int32 {
+        let alarm = min(alarm, nextAdvertisement)
         guard alarm != .max else { return timeout }
         let now = Self.clock()
         let left = Int32(min((max(alarm, now) - now + 999_999) / 1_000_000, 3_600_000))
@@ -201,18 +209,20 @@ final class UserNetwork {
             return
         }
         guard let packet = GuestPacket(frame) else { return }
-        switch packet.protocolNumber {
-        case UInt8(IPPROTO_TCP):
-            if let segment = GuestSegment(packet.payload) { receive(segment, packet.destination) }
-        case UInt8(IPPROTO_UDP):
+        switch Int(packet.protocolNumber) {
+        case IPPROTO_TCP where UserNetworkAddress.isGuest(packet.source):
+            if let segment = GuestSegment(packet.payload) { receive(segment, packet) }
+        case IPPROTO_UDP where UserNetworkAddress.isGuest(packet.source):
             datagrams.send(packet, self)
+        case IPPROTO_ICMPV6 where hasIPv6 && !packet.source.isV4:
+            receiveDiscovery(packet)
         default: break
         }
     }
 
-    private func receive(_ segment: GuestSegment, _ destination: UInt32) {
-        let remote = SocketAddress(address: destination, port: segment.destinationPort)
-        let key = FlowKey(remote: remote, guestPort: segment.sourcePort)
+    private func receive(_ segment: GuestSegment, _ packet: GuestPacket) {
+        let remote = SocketAddress(packet.destination, port: segment.destinationPort)
+        let key = FlowKey(remote: remote, guestPort: segment.sourcePort, guest: packet.source)
         if let flow = flows[key] { return flow.receive(segment, self) }
         let isOpening = segment.flags & (TCPFlag.syn | TCPFlag.acknowledge) == TCPFlag.syn
         guard segment.flags & TCPFlag.reset == 0 else { return }
@@ -237,7 +247,7 @@ final class UserNetwork {
     private func connect(
         _ segment: GuestSegment, _ key: FlowKey, _ target: SocketAddress
     ) -> Bool {
-        let file = socket(AF_INET, Int32(SOCK_STREAM.rawValue) | Self.socketFlags, 0)
+        let file = socket(target.family, Int32(SOCK_STREAM.rawValue) | Self.socketFlags, 0)
         guard file >= 0 else { return false }
         setNoDelay(file)
         guard target.connect(file) == 0 || errno == EINPROGRESS else {
@@ -272,12 +282,12 @@ final class UserNetwork {
     private func acceptConnections(_ index: Int) {
         let (listener, guestPort) = listeners[index]
         for _ in 0..<64 where flows.count < mostFlows {
-            var name = sockaddr_in()
-            var size = socklen_t(MemoryLayout<sockaddr_in>.size)
-            let file = swiftlet_accept(listener, &name, &size, Self.socketFlags)
+            let (file, name) = SocketAddress.taking {
+                swiftlet_accept(listener, $0, $1, Self.socketFlags)
+            }
             guard file >= 0 else { return }
             setNoDelay(file)
-            var remote = SocketAddress(name)
+            var remote = name
             remote.address = UserNetworkAddress.inGuest(remote.address)
             var key = FlowKey(remote: remote, guestPort: guestPort)
             // Two of the host's addresses may be one here; another port tells them apart.
@@ -340,54 +350,5 @@ final class UserNetwork {
     /// Polls the socket of a flow of datagrams.
     func watchDatagrams(_ file: Int32, slot: Int) {
         watch(file, Kind.udp << 32 | UInt64(slot), EPOLLIN.rawValue)
-    }
-
-    // MARK: To the guest
-
-    /// Sends a segment whose payload `body` writes. False if the link is full; the flow is pumped
-    /// when there is room again.
-    @discardableResult
-    func sendSegment(
-        _ key: FlowKey, sequence: UInt32, acknowledgement: UInt32, flags: UInt8, window: UInt16,
-        payload: Int, _ body: (UnsafeMutableRawPointer) -> Void = { _ in }
-    ) -> Bool {
-        let hasOptions = flags & TCPFlag.syn != 0
-        let length = GuestPacket.tcpSize + (hasOptions ? 4 : 0) + payload
-        let before = GuestPacket.ethernetSize + GuestPacket.ipv4Size
-        guard let frame = link.append(before + length) else {
-            wasFull = true
-            return false
-        }
-        headers.ipv4(
-            frame, from: key.remote.address, protocolNumber: UInt8(IPPROTO_TCP), length: length)
-        let segment = frame + before
-        segment.store16(key.remote.port, 0)
-        segment.store16(key.guestPort, 2)
-        segment.store32(sequence, 4)
-        segment.store32(acknowledgement, 8)
-        let words = UInt16(GuestPacket.tcpSize / 4 + (hasOptions ? 1 : 0))
-        segment.store16(words << 12 | UInt16(flags), 12)
-        segment.store16(window, 14)
-        segment.store32(0, 16)
-        // The one option: the longest payload that this end takes (RFC 9293 §3.7.1).
-        if hasOptions { segment.store32(0x0204_0000 | UInt32(TCPFlow.segmentSize), 20) }
-        if payload > 0 { body(segment + Int(words) * 4) }
-        let pseudo = Checksum.pseudoHeader(
-            key.remote.address, UserNetworkAddress.guest, UInt8(IPPROTO_TCP), length)
-        let checksum = Checksum.finish(Checksum.sum(segment, length, pseudo))
-        segment.storeBytes(of: checksum, toByteOffset: 16, as: UInt16.self)
-        return true
-    }
-}
-
-extension SocketAddress {
-    /// As connect(2).
-    func connect(_ file: Int32) -> Int32 {
-        var name = name
-        return withUnsafePointer(to: &name) {
-            $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-                Glibc.connect(file, $0, socklen_t(MemoryLayout<sockaddr_in>.size))
-            }
-        }
     }
 }

@@ -60,7 +60,8 @@ enum UserNetworkProcess {
         setrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit)
         let network = UserNetwork(
             link: FrameStream(link), hardwareAddress: hardwareAddress, ports: sockets,
-            nameServer: nameServer, descriptors: Int(min(limit.rlim_cur, 1 << 20)))
+            nameServer: nameServer, hasIPv6: SocketAddress.hasIPv6(),
+            descriptors: Int(min(limit.rlim_cur, 1 << 20)))
         guard swiftlet_drop_capabilities() == 0, swiftlet_filter_network_calls() == 0 else {
             _exit(MonitorExitCode.failed)
         }

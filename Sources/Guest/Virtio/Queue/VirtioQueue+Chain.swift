@@ -1,11 +1,11 @@
-// Buffers of several descriptors (§2.7.5), for devices whose requests have more parts than one.
+// Buffers of several descriptors (§2.7.5, §2.8.6), for devices whose requests have more parts than one.
 //
 // Only the head is offered, in flight and given back; the others are owned all the time, so a device
 // that names one of them has broken a rule. They stay chained for good.
 
 import CSwiftletMachine
 
-extension SplitQueue {
+extension VirtioQueue {
     /// Lets the device go on to `next` behind a descriptor that was described; both are owned.
     func link(_ descriptor: UInt16, to next: UInt16) {
         guard owns(descriptor), owns(next) else { return }

@@ -1,9 +1,12 @@
-// A split virtqueue at work: offering buffers, taking them back, and telling each other.
+// A virtqueue at work: offering buffers, taking them back, and telling each other.
+//
+// What stands here is the way of split queues. Packed ones, and broken ones, fall out of it at a check
+// that is there anyway (`splitSize`), into functions that are never inlined (`VirtioQueue+Packed`).
 
 import CSwiftletMachine
 import SwiftletMachine
 
-extension SplitQueue {
+extension VirtioQueue {
     // MARK: Descriptors
 
     /// Takes a free descriptor; nil if every one is in use.
@@ -29,7 +32,7 @@ extension SplitQueue {
         descriptor < size && descriptors[Int(descriptor)].state == .owned
     }
 
-    /// Says where an owned descriptor's buffer is (§2.7.5).
+    /// Says where an owned descriptor's buffer is (§2.7.5); a packed queue copies it when it is offered.
     ///
     /// - Parameter deviceWrites: true if the device fills the buffer, false if it reads it.
     func describe(
@@ -52,10 +55,15 @@ extension SplitQueue {
 
     // MARK: Towards the device
 
-    /// Puts an owned descriptor into the available ring; the device sees it after `publish`.
+    /// Puts an owned descriptor into the available ring; the device sees it after `publish`, in a
+    /// packed ring at once. A broken queue takes none.
     @inlinable @_optimize(speed)
     mutating func offer(_ descriptor: UInt16) {
-        guard descriptor < size, descriptors[Int(descriptor)].state == .owned else { return }
+        guard descriptor < splitSize else {
+            offerPacked(descriptor)
+            return
+        }
+        guard descriptors[Int(descriptor)].state == .owned else { return }
         descriptors[Int(descriptor)].state = .inFlight
         let slot = UInt(availableIndex & (size &- 1))
         swiftlet_store16(availableRing &+ 4 &+ 2 &* slot, descriptor)
@@ -65,7 +73,8 @@ extension SplitQueue {
     /// Buffers that were offered and that the device cannot see yet.
     @inlinable var unpublishedCount: UInt16 { availableIndex &- publishedIndex }
 
-    /// Lets the device see what was offered (§2.7.13.3).
+    /// Lets the device see what was offered to a split queue (§2.7.13.3). A packed one has nothing that
+    /// is unpublished.
     @inlinable mutating func publish() {
         guard availableIndex != publishedIndex else { return }
         // Stores stay in order on x86; the compiler must not move buffer contents below this one.
@@ -80,8 +89,12 @@ extension SplitQueue {
     /// Publishes, and notifies the device if it asked for that (§2.7.13.4).
     @inlinable @_optimize(speed)
     mutating func kick() {
+        guard splitSize != 0 else {
+            kickPacked()
+            return
+        }
         publish()
-        guard publishedIndex != kickedIndex, failure == nil else { return }
+        guard publishedIndex != kickedIndex else { return }
         // The index must be seen before the device's wish is read (§2.7.13.4.1): a store before a
         // load is what x86 does not keep in order.
         swiftlet_full_barrier()
@@ -107,8 +120,13 @@ extension SplitQueue {
 
     /// True if the device has used buffers that `poll` would give.
     @inlinable mutating func hasUsed() -> Bool {
-        if usedIndex != usedLimit { return failure == nil }
-        guard failure == nil else { return false }
+        guard splitSize != 0 else { return hasUsedPacked() }
+        return hasUsedSplit()
+    }
+
+    /// The same for a split queue that is sound.
+    @inlinable mutating func hasUsedSplit() -> Bool {
+        if usedIndex != usedLimit { return true }
         let index = swiftlet_load16(usedRing &+ 2)
         guard index != usedIndex else { return false }
         guard index &- usedIndex <= outstandingCount else {
@@ -121,13 +139,15 @@ extension SplitQueue {
         return true
     }
 
-    /// How many used buffers `poll` gives without looking at the device's index again.
-    @inlinable var knownUsedCount: UInt16 { usedLimit &- usedIndex }
-
     /// Takes the next buffer back; its descriptor is owned by the driver then (§2.7.14).
     @inlinable @_optimize(speed)
-    mutating func poll() -> UsedBuffer? {
-        guard hasUsed() else { return nil }
+    mutating func poll() -> UsedBuffer? { pollInline() }
+
+    /// The same, for the paths of packets: within the caller.
+    @inlinable @inline(__always)
+    mutating func pollInline() -> UsedBuffer? {
+        guard splitSize != 0 else { return pollPacked() }
+        guard hasUsedSplit() else { return nil }
         let entry = usedRing &+ 4 &+ 8 &* UInt(usedIndex & (size &- 1))
         let id = swiftlet_load32(entry)
         let length = swiftlet_load32(entry &+ 4)
@@ -160,7 +180,7 @@ extension SplitQueue {
         if usesEventIndex {
             swiftlet_store16(usedEvent, usedIndex)
         } else {
-            swiftlet_store16(availableRing, 0)
+            setInterruptFlag(true)
         }
         // The wish must be seen before the index is read for the last time.
         swiftlet_full_barrier()
@@ -169,12 +189,21 @@ extension SplitQueue {
 
     /// Wants no interrupts.
     @inlinable mutating func disarm() {
-        // VIRTQ_AVAIL_F_NO_INTERRUPT is 1. With EVENT_IDX the flag stays 0 (§2.7.7.1), and the event
-        // is put half way round: a queue's worth of buffers does not reach it.
+        // With EVENT_IDX the flag stays 0 (§2.7.7.1), and the event is put half way round: a queue's
+        // worth of buffers does not reach it.
         if usesEventIndex {
             swiftlet_store16(usedEvent, usedIndex &+ 0x8000)
         } else {
-            swiftlet_store16(availableRing, 1)
+            setInterruptFlag(false)
+        }
+    }
+
+    /// The same without EVENT_IDX: VIRTQ_AVAIL_F_NO_INTERRUPT is 1 (§2.7.7).
+    @inlinable mutating func setInterruptFlag(_ wanted: Bool) {
+        if isPacked {
+            setPackedInterrupt(wanted)
+        } else {
+            swiftlet_store16(availableRing, wanted ? 0 : 1)
         }
     }
 

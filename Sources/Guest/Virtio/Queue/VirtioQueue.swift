@@ -1,8 +1,9 @@
-// A split virtqueue, the driver's side (§2.7): how it is laid out, made and told apart when broken.
+// A virtqueue, the driver's side: how it is laid out, made and told apart when broken.
 //
-// The three rings lie in memory that the device may write at any time. The driver keeps what it must
-// be sure of (which descriptors are in flight, how long their buffers are) in memory of its own
-// beside them, and reads every shared word exactly once before it checks and uses it.
+// Split (§2.7) or, where the device offers that, packed (§2.8). The rings lie in memory that the
+// device may write at any time. The driver keeps what it must be sure of (which descriptors are in
+// flight, how long their buffers are) in memory of its own beside them, and reads every shared word
+// exactly once before it checks and uses it.
 
 import CSwiftletMachine
 import SwiftletMachine
@@ -21,13 +22,14 @@ public struct UsedBuffer: Equatable, Sendable {
     }
 }
 
-/// One virtqueue whose buffers are single descriptors.
-public struct SplitQueue: ~Copyable {
+/// One virtqueue.
+public struct VirtioQueue: ~Copyable {
     /// What the driver knows of a descriptor, out of the device's reach as far as it is honest.
     @usableFromInline struct Descriptor {
         /// Octets that the device may write; 0 for buffers that it only reads.
         @usableFromInline var capacity: UInt32
-        /// The next free descriptor, in the free list.
+        /// The next free descriptor, in the free list; of a packed queue's buffer in flight, the
+        /// number of its descriptors.
         @usableFromInline var next: UInt16
         @usableFromInline var state: State
     }
@@ -43,16 +45,27 @@ public struct SplitQueue: ~Copyable {
     public let size: UInt16
     /// Memory behind the rings for the driver's small buffers, as long as asked for at `init`.
     let trailing: UnsafeMutableRawPointer
+    /// What was described. Of a split queue the device reads it here, of a packed one each offer
+    /// copies it into the ring.
     @usableFromInline let descriptorTable: UInt
+    /// Of a packed queue: what the driver wants to be told of (§2.8.14), with the ring before it.
     @usableFromInline let availableRing: UInt
+    /// Of a packed queue: what the device wants to be told of.
     @usableFromInline let usedRing: UInt
     @usableFromInline let notifier: QueueNotifier
+    @usableFromInline let isPacked: Bool
+    /// VIRTIO_F_EVENT_IDX was agreed on.
+    let hasEventIndex: Bool
+    /// The same, for a split queue: it is asked on the way to sleep.
     @usableFromInline let usesEventIndex: Bool
     /// `size` elements, in the queue's frames behind the rings.
     @usableFromInline let descriptors: UnsafeMutablePointer<Descriptor>
     private let memory: UnsafeMutableRawPointer
     private let frameCount: Int
 
+    /// `size` of a split queue that is sound, otherwise 0. The checks that split queues need in any
+    /// case compare with it, so that they pay nothing for there being packed ones.
+    @usableFromInline var splitSize: UInt16
     @usableFromInline var firstFree: UInt16
     /// Where the next offered descriptor goes; counts on and wraps at 2^16.
     @usableFromInline var availableIndex: UInt16 = 0
@@ -85,10 +98,13 @@ public struct SplitQueue: ~Copyable {
         let size = Self.powerOfTwo(
             notAbove: UInt16(min(offered, UInt32(max(maximumSize, 1)), 32768)))
         let count = UInt(size)
-        // Alignments: 16 for descriptors, 2 for the available and 4 for the used ring (§2.7).
-        let available = 16 &* count
-        let used = (available &+ 6 &+ 2 &* count &+ 3) & ~3
-        let states = (used &+ 6 &+ 8 &* count &+ 7) & ~7
+        let isPacked = features.intersection(.queues).contains(.packedRing)
+        // Alignments: 16 for descriptors, 2 for the available and 4 for the used ring (§2.7), 4 for
+        // both words of a packed queue (§2.8.10.1).
+        let ring = isPacked ? 16 &* count : 0
+        let available = ring &+ 16 &* count
+        let used = isPacked ? available &+ 4 : (available &+ 6 &+ 2 &* count &+ 3) & ~3
+        let states = isPacked ? used &+ 4 : (used &+ 6 &+ 8 &* count &+ 7) & ~7
         let trailing = (states &+ count &* UInt(MemoryLayout<Descriptor>.stride) &+ 15) & ~15
         let frameCount =
             (Int(trailing) &+ trailingBytes &+ PageFrames.size &- 1) / PageFrames.size
@@ -100,7 +116,7 @@ public struct SplitQueue: ~Copyable {
             notifier = try transport.enableQueue(
                 index, size: size,
                 at: QueueAddresses(
-                    descriptors: physical, available: physical + UInt64(available),
+                    descriptors: physical + UInt64(ring), available: physical + UInt64(available),
                     used: physical + UInt64(used)))
         } catch {
             PageFrames.free(memory, count: frameCount)
@@ -113,7 +129,10 @@ public struct SplitQueue: ~Copyable {
         descriptorTable = UInt(bitPattern: memory)
         availableRing = UInt(bitPattern: memory) &+ available
         usedRing = UInt(bitPattern: memory) &+ used
-        usesEventIndex = features.contains(.eventIndex)
+        self.isPacked = isPacked
+        hasEventIndex = features.contains(.eventIndex)
+        usesEventIndex = hasEventIndex && !isPacked
+        splitSize = isPacked ? 0 : size
         // The frames are zeroed and ours; this part is bound to this type for good.
         descriptors = (memory + Int(states)).bindMemory(to: Descriptor.self, capacity: Int(size))
         for index in 0..<Int(size) {
@@ -138,6 +157,7 @@ public struct SplitQueue: ~Copyable {
     /// Marks the queue as broken, once and for all.
     @inline(never) @usableFromInline
     mutating func fail(_ reason: StaticString) {
+        splitSize = 0
         if failure == nil {
             failure = VirtioError(.misbehaved, reason)
         }
