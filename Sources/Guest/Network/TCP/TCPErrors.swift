@@ -90,7 +90,7 @@ extension TCPControlBlock {
             return
         }
         let wait = Int32(bitPattern: TCPSentTimes.clock(now) &- searchAt)
-        let length = usual < 1_220 ? min(1_220, longest) : longest
+        let length = usual < safeSegment ? min(safeSegment, longest) : longest
         let flight = inFlight
         guard wait >= 0, sendRing.count &- flight >= length &+ 4 &* usual,
             sndWnd &- flight >= length, congestion.window > flight, !flags.contains(.finSent)
@@ -105,12 +105,19 @@ extension TCPControlBlock {
         mss = usual
     }
 
+    /// What nearly every path takes; over IPv6 every one does, with all of its headers (RFC 8200 §5).
+    private var safeSegment: Int {
+        tuple.remote.isV4 || !flags.contains(.timestamps)
+            ? 1_220 : 1_220 &- TCPTimestamps.length
+    }
+
     /// Timeouts follow each other: perhaps only long segments vanish, and the router that drops
     /// them says nothing. Shorter ones are tried, first those that nearly every path takes, then
     /// those that every path has to (RFC 4821 §7.7, RFC 8899 §4.2).
     @inline(never)
     mutating func suspectBlackHole(_ now: Instant) {
-        let length = mss > 1_220 ? 1_220 : attempts > 4 ? 536 : mss
+        let length =
+            mss > safeSegment ? safeSegment : attempts > 4 && tuple.remote.isV4 ? 536 : mss
         // The path of segments that are shorter anyway is not what fails.
         if inFlight >= length, length < mss { shorten(to: length, now) }
     }
