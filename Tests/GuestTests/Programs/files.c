@@ -93,6 +93,17 @@ static void descriptors(void) {
   SAY(lseek(file, 0, SEEK_SET));
   SAY(readv(file, in, 2));
   printf("%.3s %.4s\n", first, second);
+  int plain = open("v", O_RDWR);
+  SAY(pwritev(plain, out, 2, 2));
+  SAY(preadv(plain, in, 2, 1));
+  printf("%.3s %.4s\n", first, second);
+  SAY(lseek(plain, 0, SEEK_CUR));
+  SAY(preadv(plain, in, 2, -1));
+  SAY(preadv(plain, in, 2, 1000));
+  int ends[2];
+  pipe(ends);
+  SAY(preadv(ends[0], in, 2, 0));
+  SAY(pwritev(ends[1], out, 2, 0));
   SAY(dup2(file, 50));
   SAY(fcntl(50, F_GETFD));
   SAY(fcntl(50, F_SETFD, FD_CLOEXEC));

@@ -1,4 +1,4 @@
-// Descriptors: read(2), write(2), readv(2), pread(2), lseek(2), dup(2), fcntl(2), ioctl(2),
+// Descriptors: read(2), write(2), readv(2), pread(2), preadv(2), lseek(2), dup(2), fcntl(2), ioctl(2),
 // pipe(2), eventfd(2), sendfile(2), getdents64(2), close(2).
 
 import SwiftletMachine
@@ -109,19 +109,51 @@ import SwiftletMachine
             let parts = try vectors(a.b, a.c)
             return Int64(
                 try file.blocking(thread) { () throws(Errno) in
-                    var total = 0
-                    for part in parts where part.count > 0 {
-                        let done: Int
-                        do throws(Errno) {
-                            done = try file.read(to: part.address, part.count)
-                        } catch {
-                            if total > 0 { return total }
-                            throw error
-                        }
-                        total += done
-                        if done < part.count { break }
+                    try inOrder(parts) { (address, count, _) throws(Errno) in
+                        try file.read(to: address, count)
                     }
-                    return total
+                })
+        }
+
+        /// Transfers parts until one is not done as a whole; an error counts if none was before it.
+        ///
+        /// - Parameter body: address and length of a part, and how many octets came before it.
+        private static func inOrder(
+            _ parts: [(address: UInt64, count: Int)],
+            _ body: (UInt64, Int, Int) throws(Errno) -> Int
+        ) throws(Errno) -> Int {
+            var total = 0
+            for part in parts where part.count > 0 {
+                let done: Int
+                do throws(Errno) {
+                    done = try body(part.address, part.count, total)
+                } catch {
+                    if total > 0 { return total }
+                    throw error
+                }
+                total += done
+                if done < part.count { break }
+            }
+            return total
+        }
+
+        /// preadv(2). The file's own place does not move.
+        static func readVectorAt(_ a: Arguments) throws(Errno) -> Int64 {
+            guard signed(a.d) >= 0 else { throw .invalid }
+            let file = try readable(a.a)
+            return Int64(
+                try inOrder(try vectors(a.b, a.c)) { (address, count, done) throws(Errno) in
+                    try file.read(at: a.d &+ UInt64(done), to: address, count)
+                })
+        }
+
+        /// pwritev(2).
+        static func writeVectorAt(_ a: Arguments) throws(Errno) -> Int64 {
+            guard signed(a.d) >= 0 else { throw .invalid }
+            let file = try writable(a.a)
+            return Int64(
+                try inOrder(try vectors(a.b, a.c)) { (address, count, done) throws(Errno) in
+                    try file.write(at: a.d &+ UInt64(done), from: address, count)
                 })
         }
 
