@@ -192,9 +192,11 @@ import SwiftletRuntime
 
         /// Whether a call is made again after a handler with SA_RESTART: those that wait without a
         /// deadline of their own (signal(7)).
-        static func isRestarted(_ number: UInt64) -> Bool {
+        static func isRestarted(_ number: UInt64, _ wait: WaitState) -> Bool {
             switch number {
-            case 0, 1, 19, 20, 42, 43, 44, 45, 46, 47, 202, 288: true
+            case 0, 1, 19, 20, 40, 42, 43, 44, 45, 46, 47, 288: true
+            // Made again, it would wait for all of its time again.
+            case 202: wait.deadline == .max
             default: false
             }
         }

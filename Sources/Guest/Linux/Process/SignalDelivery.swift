@@ -27,8 +27,10 @@ import SwiftletRuntime
 
     extension LinuxThread {
         /// Hands over the signals that may be; the last one's handler runs first.
-        func deliverSignals(restarting number: UInt64?) {
-            var number = number
+        ///
+        /// - Parameter call: the call in the registers if it has not come to its end.
+        func deliverSignals(during call: InterruptedCall?) {
+            var unfinished = call
             // What a handler returns to: during sigsuspend, the mask from before it.
             while let information = ProcessSignals.take(for: self, from: ~signals.mask) {
                 let action = ProcessSignals.actions[Int(information.signal)]
@@ -37,19 +39,27 @@ import SwiftletRuntime
                     if Signal.isIgnoredByDefault(information.signal) { continue }
                     return end(by: information)
                 }
-                let restarts = action.flags & SignalAction.restarts != 0 ? number : nil
+                var isRestarted = false
+                if let unfinished {
+                    Futex.cancel(self)
+                    isRestarted =
+                        unfinished.restart == .always
+                        || unfinished.restart == .ifWanted
+                            && action.flags & SignalAction.restarts != 0
+                    if !isRestarted { frame.registers.rax = unfinished.result }
+                }
                 do throws(Errno) {
-                    try enter(action, information, restarting: restarts)
+                    try enter(action, information, restartsCall: isRestarted)
                 } catch {
                     // No room for the frame: Linux, too, ends such a program.
                     return end(by: SignalInformation(signal: Signal.segmentation))
                 }
-                number = nil
+                unfinished = nil
             }
-            if let number {
-                // Nothing was delivered after all: the call goes on waiting.
-                frame.registers.rax = number
+            if unfinished != nil {
+                // No handler runs after all: the call goes on, with what it has waited and done.
                 isInCall = true
+                return
             }
             if let mask = wait.savedMask {
                 wait.savedMask = nil
@@ -58,7 +68,7 @@ import SwiftletRuntime
         }
 
         private func enter(
-            _ action: SignalAction, _ information: SignalInformation, restarting number: UInt64?
+            _ action: SignalAction, _ information: SignalInformation, restartsCall: Bool
         ) throws(Errno) {
             let registers = frame.registers
             var stack = registers.rsp &- SignalFrame.redZone
@@ -87,7 +97,7 @@ import SwiftletRuntime
             try put(registers.vector, SignalFrame.registers + 160)
             try put(registers.address, SignalFrame.registers + 176)
             try put(floatingPoint, SignalFrame.floatingPointPointer)
-            try put(number.map { $0 &+ 1 } ?? 0, SignalFrame.reserved)
+            try put(restartsCall ? registers.rax &+ 1 : 0, SignalFrame.reserved)
             try put(wait.savedMask ?? signals.mask, SignalFrame.mask)
             try put(UInt64(UInt32(bitPattern: information.signal)), SignalFrame.information)
             try put(UInt64(UInt32(bitPattern: information.code)), SignalFrame.information + 8)
