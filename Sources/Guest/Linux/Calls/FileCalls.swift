@@ -26,7 +26,7 @@ import SwiftletMachine
         /// What no program can have is refused before there is a wait, as Linux does.
         private static func checkAddress(_ address: UInt64, _ size: UInt64) throws(Errno) {
             let (end, overflow) = address.addingReportingOverflow(size)
-            guard !overflow, end <= 1 << 47 else { throw .fault }
+            guard !overflow, end <= AddressSpace.programEnd else { throw .fault }
         }
 
         static func read(_ a: Arguments, _ thread: LinuxThread) throws(Errno) -> Int64 {

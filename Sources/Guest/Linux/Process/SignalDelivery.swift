@@ -12,17 +12,20 @@ import SwiftletRuntime
         static let stack = context + 16
         static let registers = context + 40
         static let floatingPointPointer = registers + 184
-        static let reserved = registers + 192
+        /// In the reserved words: where a call is that is to be made again, and its number plus one.
+        static let restartedAt = registers + 192
+        static let restarted = registers + 200
         static let mask = context + 296
         static let information = context + 304
         static let size = information + 128
-        // In the first reserved word: this call is to be made again, its number plus one.
         /// What a program may keep below its stack pointer without saying so (System V ABI §3.2.2).
         static let redZone: UInt64 = 128
         // Behind the registers of FXSAVE (asm/sigcontext.h).
         static let `extension`: UInt64 = 464
         static let extensionMark: UInt32 = 0x4650_5853
         static let extensionEnd: UInt32 = 0x4650_5845
+        /// Octets of the `syscall` instruction.
+        static let instructionSize: UInt64 = 2
     }
 
     extension LinuxThread {
@@ -70,7 +73,12 @@ import SwiftletRuntime
         private func enter(
             _ action: SignalAction, _ information: SignalInformation, restartsCall: Bool
         ) throws(Errno) {
-            let registers = frame.registers
+            // An address that is none would be a fault of ours on the way to it.
+            guard action.handler < AddressSpace.programEnd else { throw .fault }
+            var registers = frame.registers
+            // A handler sees a call that is to be made again not made yet: so C libraries know that it
+            // can still be left (pthread_cancel(3)).
+            if restartsCall { registers.rip &-= SignalFrame.instructionSize }
             var stack = registers.rsp &- SignalFrame.redZone
             let isOnStack =
                 registers.rsp >= signals.stackBase
@@ -97,7 +105,8 @@ import SwiftletRuntime
             try put(registers.vector, SignalFrame.registers + 160)
             try put(registers.address, SignalFrame.registers + 176)
             try put(floatingPoint, SignalFrame.floatingPointPointer)
-            try put(restartsCall ? registers.rax &+ 1 : 0, SignalFrame.reserved)
+            try put(restartsCall ? registers.rip : 0, SignalFrame.restartedAt)
+            try put(restartsCall ? registers.rax &+ 1 : 0, SignalFrame.restarted)
             try put(wait.savedMask ?? signals.mask, SignalFrame.mask)
             try put(UInt64(UInt32(bitPattern: information.signal)), SignalFrame.information)
             try put(UInt64(UInt32(bitPattern: information.code)), SignalFrame.information + 8)
@@ -183,6 +192,17 @@ import SwiftletRuntime
             r.rip = try register(16)
             // Of the flags, what a program may change: not the interrupt flag.
             r.rflags = try register(17) & 0xCD5 | 0x202
+            // If the handler has led elsewhere, the call is not made.
+            let (place, number) = (
+                try get(SignalFrame.restartedAt), try get(SignalFrame.restarted)
+            )
+            let restartsCall = number != 0 && r.rip == place
+            if restartsCall { r.rip &+= SignalFrame.instructionSize }
+            guard r.rip < AddressSpace.programEnd else {
+                end(
+                    by: SignalInformation(signal: Signal.segmentation, code: 128, address: r.rip))
+                throw .suspended
+            }
             frame.registers = r
             let floatingPoint = try get(SignalFrame.floatingPointPointer)
             if floatingPoint != 0 {
@@ -192,13 +212,11 @@ import SwiftletRuntime
                 try loadExtended(at: floatingPoint)
             }
             signals.mask = try get(SignalFrame.mask) & ~Signal.unmaskable
-            let restarted = try get(SignalFrame.reserved)
             leaves = true
-            if restarted != 0 {
-                frame.registers.rax = restarted &- 1
+            if restartsCall {
                 wait = WaitState()
                 isRestarted = true
-                return Int64(bitPattern: restarted &- 1)
+                return Int64(bitPattern: number &- 1)
             }
             return Int64(bitPattern: r.rax)
         }
