@@ -177,7 +177,7 @@ import SwiftletRuntime
             case 334: throw .notImplemented  // rseq: nothing is gained by it on one processor
             case 424: try killThread(a.a, a.b)
             case 435: try cloneByStructure(a, thread)
-            case 436: closeRange(a)
+            case 436: try closeRange(a)
             default: try unknown(number, thread)
             }
         }

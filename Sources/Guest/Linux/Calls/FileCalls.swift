@@ -240,8 +240,14 @@ import SwiftletMachine
             return 0
         }
 
-        static func closeRange(_ a: Arguments) -> Int64 {
-            Descriptors.closeRange(a.a, a.b)
+        static func closeRange(_ a: Arguments) throws(Errno) -> Int64 {
+            // There is nobody to share the table with.
+            let (unshares, closesOnExec): (UInt32, UInt32) = (2, 4)
+            let (first, last) = (UInt32(truncatingIfNeeded: a.a), UInt32(truncatingIfNeeded: a.b))
+            let flags = UInt32(truncatingIfNeeded: a.c)
+            guard flags & ~(unshares | closesOnExec) == 0, first <= last else { throw .invalid }
+            Descriptors.closeRange(
+                UInt64(first), UInt64(last), onExec: flags & closesOnExec != 0)
             return 0
         }
 

@@ -213,15 +213,13 @@ import SwiftletRuntime
             entries[Int(number)]?.closesOnExec = value
         }
 
-        static func closeRange(_ first: UInt64, _ last: UInt64) {
+        /// close_range(2): now, or when another program begins.
+        static func closeRange(_ first: UInt64, _ last: UInt64, onExec: Bool) {
             var number = first
             while number < UInt64(entries.count), number <= last {
-                try? close(number)
+                if onExec { try? setClosesOnExec(number, true) } else { try? close(number) }
                 number += 1
             }
         }
-
-        /// The numbers in use, for /proc/self/fd.
-        static var numbers: [Int] { entries.indices.filter { entries[$0] != nil } }
     }
 #endif

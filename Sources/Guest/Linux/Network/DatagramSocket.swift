@@ -65,7 +65,8 @@ import SwiftletNetwork
                     try network.stack.sendUDP(
                         id, bytes, to: target, now: network.now)
                 } catch {
-                    throw Self.errno(error)
+                    // Nothing says when there is room again. A datagram may be lost on any way.
+                    guard error == .busy else { throw Self.errno(error) }
                 }
             }
             return count
