@@ -128,6 +128,7 @@ import SwiftletRuntime
             frame.registers.rdx = base &+ UInt64(SignalFrame.context)
             frame.registers.rax = 0
             frame.registers.rflags &= ~(1 << 10)
+            frame.clearVectors()
         }
 
         /// Floating-point and vector registers as Linux leaves them for a handler: FXSAVE's part, whose
