@@ -4,6 +4,9 @@
 import SwiftletMachine
 
 #if hasFeature(Embedded)
+    /// One of the places that a call reads from or writes to (struct iovec).
+    typealias VectorPart = (address: UInt64, count: Int)
+
     extension Calls {
         /// The most octets that one call transfers (read(2), NOTES).
         private static let longest = 0x7FFF_F000
@@ -91,9 +94,9 @@ import SwiftletMachine
         /// The parts of a struct iovec array.
         static func vectors(
             _ address: UInt64, _ number: UInt64
-        ) throws(Errno) -> [(address: UInt64, count: Int)] {
+        ) throws(Errno) -> [VectorPart] {
             guard number <= mostVectors else { throw .invalid }
-            var parts: [(address: UInt64, count: Int)] = []
+            var parts: [VectorPart] = []
             var total = 0
             for index in 0..<number {
                 let size: UInt64 = try UserMemory.load(address &+ index * 16 &+ 8)
@@ -109,7 +112,8 @@ import SwiftletMachine
             let parts = try vectors(a.b, a.c)
             return Int64(
                 try file.blocking(thread) { () throws(Errno) in
-                    try inOrder(parts) { (address, count, _) throws(Errno) in
+                    if let done = try file.read(whole: parts) { return done }
+                    return try inOrder(parts) { (address, count, _) throws(Errno) in
                         try file.read(to: address, count)
                     }
                 })
@@ -118,8 +122,8 @@ import SwiftletMachine
         /// Transfers parts until one is not done as a whole; an error counts if none was before it.
         ///
         /// - Parameter body: address and length of a part, and how many octets came before it.
-        private static func inOrder(
-            _ parts: [(address: UInt64, count: Int)],
+        static func inOrder(
+            _ parts: [VectorPart],
             _ body: (UInt64, Int, Int) throws(Errno) -> Int
         ) throws(Errno) -> Int {
             var total = 0
@@ -165,9 +169,10 @@ import SwiftletMachine
 
         /// Writes all parts, in order; a blocking file takes all before it returns.
         static func writeParts(
-            _ file: OpenFile, _ parts: [(address: UInt64, count: Int)], _ thread: LinuxThread,
-            isSilent: Bool = false
+            _ file: OpenFile, _ parts: [VectorPart], _ thread: LinuxThread,
+            isSilent: Bool = false, nonBlocking: Bool = false
         ) throws(Errno) -> Int64 {
+            if let done = try file.write(whole: parts) { return Int64(done) }
             let total = parts.reduce(0) { $0 + $1.count }
             do throws(Errno) {
                 while thread.wait.progress < total {
@@ -178,7 +183,8 @@ import SwiftletMachine
                         index += 1
                     }
                     let part = parts[index]
-                    let more = try file.blocking(thread) { () throws(Errno) in
+                    let more = try file.blocking(thread, nonBlocking: nonBlocking) {
+                        () throws(Errno) in
                         try file.write(from: part.address &+ UInt64(skip), part.count - skip)
                     }
                     thread.wait.progress += more

@@ -69,7 +69,9 @@ import SwiftletMemory
         }
 
         /// Devices take and give octets at any offset, also at the last there is.
-        private func advance(_ count: Int) { offset = min(offset &+ UInt64(count), UInt64(Int64.max)) }
+        private func advance(_ count: Int) {
+            offset = min(offset &+ UInt64(count), UInt64(Int64.max))
+        }
 
         override func write(
             at offset: UInt64, from address: UInt64, _ count: Int

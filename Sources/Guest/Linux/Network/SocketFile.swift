@@ -124,6 +124,17 @@ import SwiftletNetwork
         ) throws(Errno) -> (count: Int, length: Int, peer: ProgramAddress?) {
             throw .notSupported
         }
+        /// The same into several parts: a stream's octets go on in the next one. Octets that are looked
+        /// at stay where they are, so they fill the first part alone.
+        func receive(
+            into parts: [VectorPart], peeks: Bool
+        ) throws(Errno) -> (count: Int, length: Int, peer: ProgramAddress?) {
+            let parts = peeks ? [VectorPart](parts.prefix(1)) : parts
+            let done = try Calls.inOrder(parts) { (address, count, _) throws(Errno) in
+                try receive(to: address, count, peeks: peeks).count
+            }
+            return (done, done, nil)
+        }
         /// An error that has come since, told once (SO_ERROR).
         func takeError() -> Int32 { 0 }
         func setNoDelay(_ value: Bool) {}

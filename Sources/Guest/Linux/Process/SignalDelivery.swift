@@ -42,17 +42,17 @@ import SwiftletRuntime
                     if Signal.isIgnoredByDefault(information.signal) { continue }
                     return end(by: information)
                 }
-                var isRestarted = false
+                var restartsCall = false
                 if let unfinished {
                     Futex.cancel(self)
-                    isRestarted =
+                    restartsCall =
                         unfinished.restart == .always
                         || unfinished.restart == .ifWanted
                             && action.flags & SignalAction.restarts != 0
-                    if !isRestarted { frame.registers.rax = unfinished.result }
+                    if !restartsCall { frame.registers.rax = unfinished.result }
                 }
                 do throws(Errno) {
-                    try enter(action, information, restartsCall: isRestarted)
+                    try enter(action, information, restartsCall: restartsCall)
                 } catch {
                     // No room for the frame: Linux, too, ends such a program.
                     return end(by: SignalInformation(signal: Signal.segmentation))
