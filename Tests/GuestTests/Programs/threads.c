@@ -49,6 +49,13 @@ static void *spin(void *argument) {
   return value > 0 ? (void *)1 : 0;
 }
 
+// Asks what is answered without a call of its own, all the time.
+static void *ask(void *argument) {
+  long sum = 0;
+  while (spins) sum += syscall(SYS_getpid) + syscall(SYS_getuid);
+  return sum > 0 ? (void *)1 : 0;
+}
+
 static volatile sig_atomic_t signals;
 static void count(int signal) { signals++; }
 
@@ -84,6 +91,12 @@ static void run_threads(void) {
   spins = 0;
   pthread_join(threads[0], &result);
   printf("spun %ld\n", (long)result);
+  spins = 1;
+  for (int i = 0; i < 3; i++) pthread_create(&threads[i], 0, ask, 0);
+  for (int i = 0; i < 4; i++) nanosleep(&moment, 0);
+  spins = 0;
+  for (int i = 0; i < 3; i++) pthread_join(threads[i], &result);
+  printf("asked %ld\n", (long)result);
 }
 
 static int blocking;
