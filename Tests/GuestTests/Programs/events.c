@@ -148,6 +148,10 @@ static void limits(void) {
   SAY(syscall(436, last, first, 0));
   SAY(syscall(436, first, -1, 0));
   SAY(fcntl(first, F_GETFD));
+  int priority = 7;
+  SAY(syscall(SYS_getpriority, 0, 0));
+  SAY(syscall(SYS_sched_getparam, 0, &priority));
+  printf("%d\n", priority);
 }
 
 static void memory(void) {

@@ -233,6 +233,12 @@ import SwiftletMachine
             }
         }
 
+        /// sched_getparam(2): of the usual policy, which has no priorities.
+        static func schedulingParameters(_ a: Arguments) throws(Errno) -> Int64 {
+            try UserMemory.store(Int32(0), at: a.b)
+            return 0
+        }
+
         static func affinity(_ a: Arguments) throws(Errno) -> Int64 {
             guard a.b >= 8 else { throw .invalid }
             try UserMemory.store(UInt64(1), at: a.c)

@@ -95,6 +95,7 @@ import SwiftletNetwork
                 return 0
             }
             let address = try ProgramAddress(at: a.b, a.c)
+            let isSecond = socket.isConnecting
             do throws(Errno) {
                 _ = try socket.blocking(thread) { () throws(Errno) in
                     try socket.connect(address)
@@ -102,7 +103,7 @@ import SwiftletNetwork
                 }
             } catch {
                 guard error == .again else { throw error }
-                throw .inProgress
+                throw isSecond ? .alreadyInProgress : .inProgress
             }
             return 0
         }

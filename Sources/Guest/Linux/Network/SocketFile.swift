@@ -113,6 +113,8 @@ import SwiftletNetwork
         func accept(flags: UInt32) throws(Errno) -> SocketFile { throw .notSupported }
         /// Throws `.again` while it is under way.
         func connect(_ address: ProgramAddress) throws(Errno) { throw .notSupported }
+        /// connect(2) has been called, and is under way.
+        var isConnecting: Bool { false }
         /// connect(2) with AF_UNSPEC.
         func disconnect() throws(Errno) { throw .addressFamilyNotSupported }
         func shutDown(reading: Bool, writing: Bool) throws(Errno) {}

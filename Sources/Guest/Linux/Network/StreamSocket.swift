@@ -90,6 +90,11 @@ import SwiftletNetwork
             throw .again
         }
 
+        override var isConnecting: Bool {
+            if case .connecting = state { return true }
+            return false
+        }
+
         override func connect(_ address: ProgramAddress) throws(Errno) {
             switch state {
             case .idle:
