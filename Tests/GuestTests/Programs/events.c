@@ -102,6 +102,58 @@ static void events(void) {
   SAY(epoll_wait(set, found, 4, 0));
 }
 
+// Told once, a hang-up is not told again; instances do not hold each other.
+static void instances(void) {
+  int set = epoll_create1(0), other = epoll_create1(0), ends[2];
+  struct epoll_event wanted = {EPOLLIN | EPOLLONESHOT, {.u64 = 5}}, found[4];
+  SAY(pipe(ends));
+  SAY(epoll_ctl(set, EPOLL_CTL_ADD, ends[0], &wanted));
+  SAY(close(ends[1]));
+  SAY(epoll_wait(set, found, 4, 100));
+  printf("%x\n", found[0].events);
+  SAY(epoll_wait(set, found, 4, 0));
+  SAY(epoll_ctl(set, EPOLL_CTL_MOD, ends[0], &wanted));
+  SAY(epoll_wait(set, found, 4, 0));
+  SAY(epoll_wait(set, found, 4, 0));
+  wanted.events = 0;
+  SAY(epoll_ctl(set, EPOLL_CTL_MOD, ends[0], &wanted));
+  SAY(epoll_wait(set, found, 4, 0));
+  printf("%x\n", found[0].events);
+  wanted.events = EPOLLIN;
+  SAY(epoll_ctl(other, EPOLL_CTL_ADD, set, &wanted));
+  SAY(epoll_wait(other, found, 4, 0));
+  SAY(epoll_ctl(set, EPOLL_CTL_ADD, other, &wanted));
+  SAY(epoll_ctl(set, EPOLL_CTL_ADD, set, &wanted));
+  close(ends[0]);
+  SAY(epoll_wait(other, found, 4, 0));
+}
+
+// Timers that are as far away as can be said, and descriptors that are closed in ranges.
+static void limits(void) {
+  uint64_t value;
+  int timer = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK);
+  struct itimerspec setting = {{0x7FFFFFFFFFFFFFFF, 0}, {0, 1}};
+  SAY(timerfd_settime(timer, 0, &setting, 0));
+  struct pollfd poller = {timer, POLLIN, 0};
+  SAY(poll(&poller, 1, -1));
+  SAY(read(timer, &value, 8));
+  setting.it_value.tv_sec = 0x7FFFFFFFFFFFFFFF;
+  SAY(timerfd_settime(timer, 0, &setting, 0));
+  SAY(poll(&poller, 1, 1));
+  int first = dup2(timer, 60), last = dup2(timer, 62);
+  SAY(syscall(436, first, last, 4));
+  SAY(fcntl(first, F_GETFD));
+  SAY(fcntl(last, F_GETFD));
+  SAY(syscall(436, first, last, 99));
+  SAY(syscall(436, last, first, 0));
+  SAY(syscall(436, first, -1, 0));
+  SAY(fcntl(first, F_GETFD));
+  int priority = 7;
+  SAY(syscall(SYS_getpriority, 0, 0));
+  SAY(syscall(SYS_sched_getparam, 0, &priority));
+  printf("%d\n", priority);
+}
+
 static void memory(void) {
   int rights = PROT_READ | PROT_WRITE;
   char *map = mmap(0, 8192, rights, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -131,6 +183,8 @@ static void memory(void) {
 int main(void) {
   pipes();
   events();
+  instances();
+  limits();
   memory();
   struct timespec sleep = {0, 3000000}, before, after;
   clock_gettime(CLOCK_MONOTONIC, &before);

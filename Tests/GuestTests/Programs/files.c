@@ -11,6 +11,7 @@
 #include <sys/mman.h>
 #include <sys/sendfile.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
@@ -93,6 +94,17 @@ static void descriptors(void) {
   SAY(lseek(file, 0, SEEK_SET));
   SAY(readv(file, in, 2));
   printf("%.3s %.4s\n", first, second);
+  int plain = open("v", O_RDWR);
+  SAY(pwritev(plain, out, 2, 2));
+  SAY(preadv(plain, in, 2, 1));
+  printf("%.3s %.4s\n", first, second);
+  SAY(lseek(plain, 0, SEEK_CUR));
+  SAY(preadv(plain, in, 2, -1));
+  SAY(preadv(plain, in, 2, 1000));
+  int ends[2];
+  pipe(ends);
+  SAY(preadv(ends[0], in, 2, 0));
+  SAY(pwritev(ends[1], out, 2, 0));
   SAY(dup2(file, 50));
   SAY(fcntl(50, F_GETFD));
   SAY(fcntl(50, F_SETFD, FD_CLOEXEC));
@@ -164,6 +176,31 @@ static void copies(void) {
   SAY(unlink("t"));
 }
 
+// A folder that is read while its entries are removed, and one that is gone while it is worked in.
+static void folders(void) {
+  char name[64], buffer[256];
+  SAY(mkdir("many", 0755));
+  for (int i = 0; i < 50; i++) {
+    sprintf(name, "many/a-file-with-a-longer-name-%d", i);
+    close(open(name, O_RDWR | O_CREAT, 0644));
+  }
+  int folder = open("many", O_RDONLY | O_DIRECTORY), removed = 0;
+  long size;
+  while ((size = syscall(SYS_getdents64, folder, buffer, sizeof buffer)) > 0)
+    for (long place = 0; place < size; place += *(unsigned short *)(buffer + place + 16))
+      removed += unlinkat(folder, buffer + place + 19, 0) == 0;
+  printf("removed %d\n", removed);
+  SAY(chdir("many"));
+  SAY(rmdir("../many"));
+  SAY(syscall(SYS_getcwd, buffer, sizeof buffer));
+  SAY(open("new", O_RDWR | O_CREAT, 0644));
+  SAY(mkdir("new", 0755));
+  SAY(rename("/tmp/swiftlet-test/a", "a"));
+  SAY(syscall(SYS_getdents64, folder, buffer, sizeof buffer));
+  SAY(chdir("/tmp/swiftlet-test"));
+  close(folder);
+}
+
 static void devices(void) {
   char buffer[128] = {1};
   int zero = open("/dev/zero", O_RDONLY), null = open("/dev/null", O_RDWR);
@@ -171,6 +208,9 @@ static void devices(void) {
   printf("%d\n", buffer[0]);
   SAY(write(null, "abc", 3));
   SAY(read(null, buffer, 3));
+  lseek(null, 0x7FFFFFFFFFFFFFFF, SEEK_SET);
+  SAY(write(null, "abc", 3));
+  lseek(null, 0, SEEK_CUR);
   FILE *file = fopen("/tmp/swiftlet-file", "w+");
   fprintf(file, "line %d\n", 7);
   rewind(file);
@@ -187,6 +227,7 @@ int main(void) {
   names();
   descriptors();
   copies();
+  folders();
   SAY(unlink("a"));
   SAY(unlink("e"));
   SAY(unlink("v"));

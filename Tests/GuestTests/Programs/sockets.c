@@ -8,10 +8,13 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/uio.h>
+#include <time.h>
 #include <unistd.h>
 
 #define SAY(call)                                              \
@@ -203,6 +206,69 @@ static void datagrams(void) {
   close(only);
 }
 
+static void *accept_one(void *fd) {
+  return (void *)(accept((int)(long)fd, 0, 0) < 0 ? -(long)errno : 0);
+}
+
+// Several parts are one datagram; a connected socket has its peer's alone; who waits for a client
+// learns of the listener's end; all octets, if that is asked for.
+static void messages(void) {
+  char first[4] = {0}, second[64] = {0};
+  struct iovec out[2] = {{"ab", 2}, {"cde", 3}}, in[2] = {{first, 3}, {second, 60}};
+  struct msghdr message = {.msg_iov = out, .msg_iovlen = 2};
+  int one = socket(AF_INET, SOCK_DGRAM, 0), two = socket(AF_INET, SOCK_DGRAM, 0);
+  int other = socket(AF_INET, SOCK_DGRAM, 0);
+  SAY(do_bind(one, "127.0.0.1", 0));
+  SAY(do_bind(two, "127.0.0.1", 0));
+  SAY(do_connect(one, "127.0.0.1", port_of(two)));
+  SAY(do_connect(two, "127.0.0.1", port_of(one)));
+  SAY(do_connect(other, "127.0.0.1", port_of(two)));
+  SAY(write(other, "foreign", 7));
+  SAY(writev(one, out, 2));
+  SAY(sendmsg(one, &message, 0));
+  SAY(readv(two, in, 2));
+  printf("%s %s\n", first, second);
+  message.msg_iov = in;
+  SAY(recvmsg(two, &message, MSG_PEEK));
+  SAY(recvmsg(two, &message, 0));
+  printf("%s %s\n", first, second);
+  SAY(recv(two, second, 9, MSG_DONTWAIT));
+  close(one);
+  close(two);
+  close(other);
+
+  int listening = listener(AF_INET, "127.0.0.1", 0);
+  pthread_t thread;
+  void *result;
+  pthread_create(&thread, 0, accept_one, (void *)(long)listening);
+  struct timespec moment = {0, 30000000};
+  nanosleep(&moment, 0);
+  SAY(shutdown(listening, SHUT_RDWR));
+  pthread_join(thread, &result);
+  printf("accept: %ld\n", (long)result);
+  close(listening);
+
+  int pair[2];
+  SAY(socketpair(AF_UNIX, SOCK_STREAM, 0, pair));
+  struct msghdr sent = {.msg_iov = out, .msg_iovlen = 2};
+  SAY(sendmsg(pair[0], &sent, 0));
+  SAY(recv(pair[1], second, 3, MSG_PEEK));
+  message.msg_name = 0;
+  SAY(recvmsg(pair[1], &message, 0));
+  printf("%s %s\n", first, second);
+  SAY(write(pair[0], "ab", 2));
+  SAY(shutdown(pair[0], SHUT_WR));
+  SAY(recv(pair[1], second, 9, MSG_WAITALL));
+  close(pair[0]);
+  close(pair[1]);
+  SAY(socketpair(AF_UNIX, SOCK_STREAM, 0, pair));
+  static char many[3000000];
+  struct iovec all = {many, sizeof many};
+  struct msghdr large = {.msg_iov = &all, .msg_iovlen = 1};
+  long least = sendmsg(pair[0], &large, MSG_DONTWAIT);
+  printf("a part of it: %d\n", least > 0 && least < (long)sizeof many);
+}
+
 static void refusals(void) {
   int v4 = socket(AF_INET, SOCK_STREAM, 0), v6 = socket(AF_INET6, SOCK_STREAM, 0);
   SAY(do_bind(v4, "::1", 0));
@@ -236,6 +302,7 @@ int main(void) {
   setvbuf(stdout, 0, _IOLBF, 0);
   streams();
   datagrams();
+  messages();
   refusals();
   return 6;
 }

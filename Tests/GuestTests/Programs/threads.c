@@ -1,6 +1,7 @@
 // Threads, locks, threads that never wait, and signals. Linux and the library OS have to agree.
 #define _GNU_SOURCE
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
 #include <setjmp.h>
@@ -8,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/signalfd.h>
+#include <sys/syscall.h>
 #include <sys/time.h>
 #include <time.h>
 #include <unistd.h>
@@ -47,6 +49,13 @@ static void *spin(void *argument) {
   return value > 0 ? (void *)1 : 0;
 }
 
+// Asks what is answered without a call of its own, all the time.
+static void *ask(void *argument) {
+  long sum = 0;
+  while (spins) sum += syscall(SYS_getpid) + syscall(SYS_getuid);
+  return sum > 0 ? (void *)1 : 0;
+}
+
 static volatile sig_atomic_t signals;
 static void count(int signal) { signals++; }
 
@@ -82,6 +91,12 @@ static void run_threads(void) {
   spins = 0;
   pthread_join(threads[0], &result);
   printf("spun %ld\n", (long)result);
+  spins = 1;
+  for (int i = 0; i < 3; i++) pthread_create(&threads[i], 0, ask, 0);
+  for (int i = 0; i < 4; i++) nanosleep(&moment, 0);
+  spins = 0;
+  for (int i = 0; i < 3; i++) pthread_join(threads[i], &result);
+  printf("asked %ld\n", (long)result);
 }
 
 static int blocking;
@@ -136,9 +151,105 @@ static void read_signals(void) {
   sigprocmask(SIG_SETMASK, &old, 0);
 }
 
+static int ends[2];
+static char octets[200000];
+static void *write_all(void *unused) { return (void *)write(ends[1], octets, sizeof octets); }
+
+// A signal in the middle of a write: what was written is not written again.
+static void interrupt_write(int flags) {
+  struct sigaction action = {.sa_handler = count, .sa_flags = flags};
+  sigaction(SIGUSR2, &action, 0);
+  pipe(ends);
+  pthread_t thread;
+  void *written;
+  pthread_create(&thread, 0, write_all, 0);
+  nanosleep(&moment, 0);
+  pthread_kill(thread, SIGUSR2);
+  nanosleep(&moment, 0);
+  long total = 0, part;
+  fcntl(ends[0], F_SETFL, O_NONBLOCK);
+  static char buffer[70000];
+  while ((part = read(ends[0], buffer, sizeof buffer)) > 0) total += part;
+  pthread_join(thread, &written);
+  printf("written %ld, read %ld\n", (long)written, total);
+  close(ends[0]);
+  close(ends[1]);
+}
+
+static void *read_octet(void *unused) {
+  char octet = 0;
+  long result = read(ends[0], &octet, 1);
+  return (void *)(result < 0 ? -(long)errno : octet);
+}
+
+static void twice(int signal) {
+  signals++;
+  // Comes when this handler returns.
+  raise(SIGUSR1);
+}
+
+// Calls that are made again after a handler, or after two; and one that ends.
+static void restart(void) {
+  sigset_t both;
+  sigemptyset(&both);
+  sigaddset(&both, SIGUSR1);
+  sigaddset(&both, SIGUSR2);
+  struct sigaction again = {.sa_handler = twice, .sa_flags = SA_RESTART, .sa_mask = both};
+  struct sigaction ends_it = {.sa_handler = count};
+  sigaction(SIGUSR2, &again, 0);
+  sigaction(SIGUSR1, &ends_it, 0);
+  pthread_t thread;
+  void *result;
+  pipe(ends);
+  signals = 0;
+  pthread_create(&thread, 0, read_octet, 0);
+  nanosleep(&moment, 0);
+  pthread_kill(thread, SIGUSR2);
+  nanosleep(&moment, 0);
+  write(ends[1], "x", 1);
+  pthread_join(thread, &result);
+  printf("%d handlers, then %ld\n", signals, (long)result);
+  pthread_create(&thread, 0, read_octet, 0);
+  nanosleep(&moment, 0);
+  pthread_cancel(thread);
+  pthread_join(thread, &result);
+  printf("cancelled %d\n", result == PTHREAD_CANCELED);
+  close(ends[0]);
+  close(ends[1]);
+}
+
+static int word;
+static void *wait_at_word(void *time) {
+  return (void *)(syscall(SYS_futex, &word, 0, 0, time, 0, 0) < 0 ? -(long)errno : 0);
+}
+
+// A futex's wait with a time ends with a handler, one without goes on.
+static void interrupt_futexes(void) {
+  struct sigaction action = {.sa_handler = count, .sa_flags = SA_RESTART};
+  sigaction(SIGUSR2, &action, 0);
+  struct timespec time = {10, 0};
+  pthread_t with_time, without;
+  void *first, *second;
+  pthread_create(&with_time, 0, wait_at_word, &time);
+  pthread_create(&without, 0, wait_at_word, 0);
+  nanosleep(&moment, 0);
+  pthread_kill(with_time, SIGUSR2);
+  pthread_kill(without, SIGUSR2);
+  nanosleep(&moment, 0);
+  printf("woken %ld\n", syscall(SYS_futex, &word, 1, 9, 0, 0, 0));
+  pthread_join(with_time, &first);
+  pthread_join(without, &second);
+  printf("futexes %ld, %ld\n", (long)first, (long)second);
+}
+
 int main(void) {
   run_threads();
   read_signals();
+  interrupt_write(0);
+  interrupt_write(SA_RESTART);
+  restart();
+  interrupt_futexes();
+  signals = 0;
   signal(SIGUSR1, count);
   raise(SIGUSR1);
   kill(getpid(), SIGUSR1);
@@ -186,7 +297,6 @@ int main(void) {
   pthread_mutex_unlock(&lock);
 
   signal(SIGPIPE, SIG_IGN);
-  int ends[2];
   pipe(ends);
   close(ends[0]);
   printf("broken pipe %d\n", write(ends[1], "x", 1) < 0 && errno == EPIPE);

@@ -53,7 +53,22 @@ static void spoil(int signal) {
   interruptions++;
 }
 
+static unsigned control_of_handler;
+static void look(int signal) { control_of_handler = __builtin_ia32_stmxcsr(); }
+
+// A handler begins with the control word of a new program, and leaves the program its own: denormals
+// are zeros, and results are flushed.
+static void control(void) {
+  signal(SIGUSR1, look);
+  __builtin_ia32_ldmxcsr(0x9FC0);
+  raise(SIGUSR1);
+  unsigned kept = __builtin_ia32_stmxcsr() & 0xFFC0;
+  __builtin_ia32_ldmxcsr(0x1F80);
+  printf("%x in a handler, then %x\n", control_of_handler, kept);
+}
+
 int main(void) {
+  control();
   pthread_t threads[3];
   void *wrong;
   signal(SIGALRM, spoil);

@@ -222,6 +222,20 @@ swiftlet_linux_resume:
 9:
 .endm
 
+// Jumps to `label` if the address in %rax lies where a call enters with interrupts enabled: all that
+// counts is in the program's registers there, so that it can be interrupted as the program is.
+.macro IF_ENTERING label
+    cmpq $swiftlet_linux_entry, %rax
+    jb 9f
+    cmpq $.Lcall, %rax
+    jb \label
+    cmpq $.Lknown, %rax
+    jb 9f
+    cmpq $swiftlet_linux_instruction, %rax
+    jb \label
+9:
+.endm
+
 // Interrupts: in the idle loop they end `hlt`; in the program they end the thread's turn.
     .globl swiftlet_linux_interrupt_x2apic
     .balign 16
@@ -244,8 +258,9 @@ swiftlet_linux_interrupt_xapic:
     movl $0, (%rax)
 .Linterrupted:
     movq 24(%rsp), %rax
+    IF_ENTERING 2f
     IF_OURS 3f
-    movq swiftlet_linux_current(%rip), %rax
+2:  movq swiftlet_linux_current(%rip), %rax
     popq LINUX_RDX(%rax)
     popq LINUX_RCX(%rax)
     popq LINUX_RAX(%rax)

@@ -44,6 +44,7 @@
             case 437: "openat2"
             case 441: "epoll_pwait2"
             case 449: "futex_waitv"
+            case 424: "pidfd_send_signal"
             default: ""
             }
         }

@@ -98,7 +98,7 @@ import SwiftletRuntime
             case 89: try readLink(current, a.a, a.b, a.c)
             case 90: try changeMode(current, a.a, a.b)
             case 91: try changeMode(descriptor: a.a, a.b)
-            case 92, 93, 94: 0  // everything belongs to one user
+            case 92, 93, 94: 0  // chown, fchown, lchown: everything belongs to one user
             case 95: setCreationMask(a.a)
             case 96: try timeOfDay(a)
             case 97: try getLimit(a.a, a.b)
@@ -108,30 +108,34 @@ import SwiftletRuntime
             // Some of these numbers CMachine/x86-64/linux.S has told already.
             case 39: ownProcess
             case 102, 104, 107, 108, 110: 0  // root, as in a container, without a parent
+            // setuid, setgid, setpgid, setsid, and others that set and get numbers of users and groups.
             case 105, 106, 109, 112...117, 119: 0
             case 118, 120: try realNumbers(a)
-            case 111, 121, 124: ownProcess
+            case 111, 121, 124: ownProcess  // getpgrp, getpgid, getsid
             case 186: Int64(thread.id)
             case 127: try pendingSignals(a.a, thread)
             case 128: try waitForSignal(a, thread)
             case 130: try suspendForSignal(a, thread)
             case 131: try signalStack(a, thread)
             case 137, 138: try fileSystem(a)
-            case 140, 141, 142, 143, 144, 145: 0
+            case 140: usualPriority  // getpriority: as much less as it is nicer
+            case 143: try schedulingParameters(a)
+            // setpriority, sched_setparam, sched_setscheduler, sched_getscheduler: all are equal.
+            case 141, 142, 144, 145: 0
             case 157: try processControl(a, thread)
             case 158: try archControl(a, thread)
-            case 160: 0
+            case 160: 0  // setrlimit
             // Extended attributes: as of a file system without.
             case 188...199: throw .notSupported
             case 200: try killThread(a.a, a.b)
             case 201: try time(a)
             case 202: try futex(a, thread)
-            case 203: 0
+            case 203: 0  // sched_setaffinity: there is one processor
             case 204: try affinity(a)
             case 213: try makeEpoll(0)
             case 217: try folderEntries(a)
             case 218: setThreadAddress(a.a, thread)
-            case 221: 0
+            case 221: 0  // fadvise64
             case 228: try clockTime(a.a, a.b)
             case 229: try clockResolution(a)
             case 230: try sleepUntil(a, thread)
@@ -141,7 +145,7 @@ import SwiftletRuntime
             case 234: try killThread(a.b, a.c)
             case 257: try open(at: a.a, a.b, UInt32(truncatingIfNeeded: a.c), a.d)
             case 258: try makeFolder(a.a, a.b, a.c)
-            case 260: 0
+            case 260: 0  // fchownat
             case 262: try status(at: a)
             case 263: try remove(a.a, a.b, a.c)
             case 264: try rename(a.a, a.b, a.c, a.d, 0)
@@ -153,7 +157,7 @@ import SwiftletRuntime
             case 270: try select(a, thread)
             case 271: try pollWithMask(a, thread)
             case 273: setRobustList(a, thread)
-            case 280: 0
+            case 280: 0  // utimensat
             case 281: try waitForEvents(a, thread, milliseconds: Int32(truncatingIfNeeded: a.d))
             case 282: try makeSignalFile(a, 0)
             case 283: try makeTimer(a)
@@ -167,17 +171,16 @@ import SwiftletRuntime
             case 291: try makeEpoll(a.a)
             case 292: try duplicate(a.a, to: a.b, a.c, allowsSame: false)
             case 293: try pipe(a.a, a.b)
-            case 295: try readVector(a, thread)
-            case 296: try writeVector(a, thread)
+            case 295: try readVectorAt(a)
+            case 296: try writeVectorAt(a)
             case 302: try limits(a)
             case 316: try rename(a.a, a.b, a.c, a.d, a.e)
             case 318: try random(a)
             case 319: try makeMemoryFile(a.a, a.b)
             case 332: throw .notImplemented  // statx: C libraries fall back to fstatat
             case 334: throw .notImplemented  // rseq: nothing is gained by it on one processor
-            case 424: try killThread(a.a, a.b)
             case 435: try cloneByStructure(a, thread)
-            case 436: closeRange(a)
+            case 436: try closeRange(a)
             default: try unknown(number, thread)
             }
         }
@@ -187,14 +190,18 @@ import SwiftletRuntime
 
         /// AT_FDCWD.
         static var current: UInt64 { UInt64(bitPattern: -100) }
+        /// What getpriority(2) answers for a thread that is not nice.
+        private static var usualPriority: Int64 { 20 }
         /// The one process.
         static var ownProcess: Int64 { 1 }
 
         /// Whether a call is made again after a handler with SA_RESTART: those that wait without a
         /// deadline of their own (signal(7)).
-        static func isRestarted(_ number: UInt64) -> Bool {
+        static func isRestarted(_ number: UInt64, _ wait: WaitState) -> Bool {
             switch number {
-            case 0, 1, 19, 20, 42, 43, 44, 45, 46, 47, 202, 288: true
+            case 0, 1, 19, 20, 40, 42, 43, 44, 45, 46, 47, 288: true
+            // Made again, it would wait for all of its time again.
+            case 202: wait.deadline == .max
             default: false
             }
         }

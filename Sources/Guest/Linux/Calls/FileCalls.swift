@@ -1,9 +1,12 @@
-// Descriptors: read(2), write(2), readv(2), pread(2), lseek(2), dup(2), fcntl(2), ioctl(2),
+// Descriptors: read(2), write(2), readv(2), pread(2), preadv(2), lseek(2), dup(2), fcntl(2), ioctl(2),
 // pipe(2), eventfd(2), sendfile(2), getdents64(2), close(2).
 
 import SwiftletMachine
 
 #if hasFeature(Embedded)
+    /// One of the places that a call reads from or writes to (struct iovec).
+    typealias VectorPart = (address: UInt64, count: Int)
+
     extension Calls {
         /// The most octets that one call transfers (read(2), NOTES).
         private static let longest = 0x7FFF_F000
@@ -26,7 +29,7 @@ import SwiftletMachine
         /// What no program can have is refused before there is a wait, as Linux does.
         private static func checkAddress(_ address: UInt64, _ size: UInt64) throws(Errno) {
             let (end, overflow) = address.addingReportingOverflow(size)
-            guard !overflow, end <= 1 << 47 else { throw .fault }
+            guard !overflow, end <= AddressSpace.programEnd else { throw .fault }
         }
 
         static func read(_ a: Arguments, _ thread: LinuxThread) throws(Errno) -> Int64 {
@@ -91,9 +94,9 @@ import SwiftletMachine
         /// The parts of a struct iovec array.
         static func vectors(
             _ address: UInt64, _ number: UInt64
-        ) throws(Errno) -> [(address: UInt64, count: Int)] {
+        ) throws(Errno) -> [VectorPart] {
             guard number <= mostVectors else { throw .invalid }
-            var parts: [(address: UInt64, count: Int)] = []
+            var parts: [VectorPart] = []
             var total = 0
             for index in 0..<number {
                 let size: UInt64 = try UserMemory.load(address &+ index * 16 &+ 8)
@@ -109,19 +112,52 @@ import SwiftletMachine
             let parts = try vectors(a.b, a.c)
             return Int64(
                 try file.blocking(thread) { () throws(Errno) in
-                    var total = 0
-                    for part in parts where part.count > 0 {
-                        let done: Int
-                        do throws(Errno) {
-                            done = try file.read(to: part.address, part.count)
-                        } catch {
-                            if total > 0 { return total }
-                            throw error
-                        }
-                        total += done
-                        if done < part.count { break }
+                    if let done = try file.read(whole: parts) { return done }
+                    return try inOrder(parts) { (address, count, _) throws(Errno) in
+                        try file.read(to: address, count)
                     }
-                    return total
+                })
+        }
+
+        /// Transfers parts until one is not done as a whole; an error counts if none was before it.
+        ///
+        /// - Parameter body: address and length of a part, and how many octets came before it.
+        static func inOrder(
+            _ parts: [VectorPart],
+            _ body: (UInt64, Int, Int) throws(Errno) -> Int
+        ) throws(Errno) -> Int {
+            var total = 0
+            for part in parts where part.count > 0 {
+                let done: Int
+                do throws(Errno) {
+                    done = try body(part.address, part.count, total)
+                } catch {
+                    if total > 0 { return total }
+                    throw error
+                }
+                total += done
+                if done < part.count { break }
+            }
+            return total
+        }
+
+        /// preadv(2). The file's own place does not move.
+        static func readVectorAt(_ a: Arguments) throws(Errno) -> Int64 {
+            guard signed(a.d) >= 0 else { throw .invalid }
+            let file = try readable(a.a)
+            return Int64(
+                try inOrder(try vectors(a.b, a.c)) { (address, count, done) throws(Errno) in
+                    try file.read(at: a.d &+ UInt64(done), to: address, count)
+                })
+        }
+
+        /// pwritev(2).
+        static func writeVectorAt(_ a: Arguments) throws(Errno) -> Int64 {
+            guard signed(a.d) >= 0 else { throw .invalid }
+            let file = try writable(a.a)
+            return Int64(
+                try inOrder(try vectors(a.b, a.c)) { (address, count, done) throws(Errno) in
+                    try file.write(at: a.d &+ UInt64(done), from: address, count)
                 })
         }
 
@@ -133,9 +169,10 @@ import SwiftletMachine
 
         /// Writes all parts, in order; a blocking file takes all before it returns.
         static func writeParts(
-            _ file: OpenFile, _ parts: [(address: UInt64, count: Int)], _ thread: LinuxThread,
-            isSilent: Bool = false
+            _ file: OpenFile, _ parts: [VectorPart], _ thread: LinuxThread,
+            isSilent: Bool = false, nonBlocking: Bool = false
         ) throws(Errno) -> Int64 {
+            if let done = try file.write(whole: parts) { return Int64(done) }
             let total = parts.reduce(0) { $0 + $1.count }
             do throws(Errno) {
                 while thread.wait.progress < total {
@@ -146,7 +183,8 @@ import SwiftletMachine
                         index += 1
                     }
                     let part = parts[index]
-                    let more = try file.blocking(thread) { () throws(Errno) in
+                    let more = try file.blocking(thread, nonBlocking: nonBlocking) {
+                        () throws(Errno) in
                         try file.write(from: part.address &+ UInt64(skip), part.count - skip)
                     }
                     thread.wait.progress += more
@@ -208,8 +246,14 @@ import SwiftletMachine
             return 0
         }
 
-        static func closeRange(_ a: Arguments) -> Int64 {
-            Descriptors.closeRange(a.a, a.b)
+        static func closeRange(_ a: Arguments) throws(Errno) -> Int64 {
+            // There is nobody to share the table with.
+            let (unshares, closesOnExec): (UInt32, UInt32) = (2, 4)
+            let (first, last) = (UInt32(truncatingIfNeeded: a.a), UInt32(truncatingIfNeeded: a.b))
+            let flags = UInt32(truncatingIfNeeded: a.c)
+            guard flags & ~(unshares | closesOnExec) == 0, first <= last else { throw .invalid }
+            Descriptors.closeRange(
+                UInt64(first), UInt64(last), onExec: flags & closesOnExec != 0)
             return 0
         }
 

@@ -65,7 +65,7 @@ import SwiftletMemory
                 if flags & OpenFlags.truncate != 0, writes { try node.pages?.resize(0) }
             } else {
                 guard flags & OpenFlags.create != 0 else { throw .noEntry }
-                guard !place.folder.isReadOnly else { throw .readOnly }
+                try addition(place)
                 node = Node(
                     .regular, permissions: UInt32(mode & 0o7777) & ~creationMask,
                     isReadOnly: false, modified: Clock.wallTime)
@@ -147,6 +147,7 @@ import SwiftletMemory
         /// Whether a new entry can be made at a place.
         private static func addition(_ place: Place) throws(Errno) {
             guard place.node == nil else { throw .exists }
+            guard !place.folder.isRemoved else { throw .noEntry }
             guard !place.folder.isReadOnly else { throw .readOnly }
         }
 
@@ -176,6 +177,7 @@ import SwiftletMemory
             let noReplace: UInt64 = 1
             guard flags & ~noReplace == 0 else { throw .invalid }
             guard let node = source.node, !source.name.isEmpty else { throw .noEntry }
+            guard !target.folder.isRemoved else { throw .noEntry }
             guard !source.folder.isReadOnly, !target.folder.isReadOnly else { throw .readOnly }
             // A folder cannot go into itself.
             var above: Node? = target.folder
@@ -293,6 +295,7 @@ import SwiftletMemory
         }
 
         static func workingFolder(_ a: Arguments) throws(Errno) -> Int64 {
+            guard !FileTree.working.isRemoved else { throw .noEntry }
             let path = FileTree.working.path + [0]
             guard UInt64(path.count) <= a.b else { throw .range }
             try UserMemory.copy(path, to: a.a)

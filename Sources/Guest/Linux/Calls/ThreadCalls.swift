@@ -44,6 +44,9 @@ import SwiftletMachine
             _ thread: LinuxThread
         ) throws(Errno) -> Int64 {
             guard flags & Clone.required == Clone.required else { throw .notImplemented }
+            guard flags & Clone.setsTLS == 0 || tls < AddressSpace.programEnd else {
+                throw .notPermitted
+            }
             // A thread's registers and wait cost a kilobyte: memory is the bound, this the limit.
             guard Scheduler.threads.count < 4096 else { throw .again }
             let new = Scheduler.makeThread()
@@ -199,7 +202,7 @@ import SwiftletMachine
         }
 
         static func archControl(_ a: Arguments, _ thread: LinuxThread) throws(Errno) -> Int64 {
-            let isUsable = a.b < 1 << 47
+            let isUsable = a.b < AddressSpace.programEnd
             switch a.a {
             case 0x1001, 0x1002:
                 guard isUsable else { throw .notPermitted }
@@ -228,6 +231,12 @@ import SwiftletMachine
             case 39: return 1
             default: throw .invalid
             }
+        }
+
+        /// sched_getparam(2): of the usual policy, which has no priorities.
+        static func schedulingParameters(_ a: Arguments) throws(Errno) -> Int64 {
+            try UserMemory.store(Int32(0), at: a.b)
+            return 0
         }
 
         static func affinity(_ a: Arguments) throws(Errno) -> Int64 {

@@ -164,7 +164,7 @@ import SwiftletMachine
             let deadline =
                 isAbsolute
                 ? (timer.usesWallTime ? monotonic(wallTime: value) : value)
-                : Clock.now.addingReportingOverflow(value).partialValue
+                : Clock.now &+ min(value, .max - Clock.now)
             timer.set(deadline: deadline, interval: interval)
             return 0
         }

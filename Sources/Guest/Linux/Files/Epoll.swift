@@ -7,6 +7,7 @@
         let epoll: Unmanaged<EpollFile>
         let file: Unmanaged<OpenFile>
         let descriptor: UInt64
+        /// What is told, errors and hang-up always; 0 once it was told that was to be told once.
         var events: UInt32
         var data: UInt64
         var isListed = false
@@ -42,7 +43,7 @@
         @inline(__always)
         var found: UInt32 {
             borrowed { watch in
-                let wanted = watch.events | PollEvents.always
+                let wanted = watch.events
                 return watch.file.borrowed { $0.events(wanted) } & wanted
                     & 0x3FFF_FFFF
             }
@@ -56,6 +57,7 @@
         private static let oneShot: UInt32 = 1 << 30
         /// struct epoll_event is packed on x86-64.
         static let eventSize = 12
+        private static let mostNested = 5
 
         private var members = PlainList<EpollWatch>()
         private var ready = PlainList<Unmanaged<EpollWatch>>()
@@ -86,8 +88,13 @@
             switch operation {
             case 1:
                 guard index == nil else { throw .exists }
+                if let inner = file.asEpoll {
+                    guard !inner.leads(to: self), inner.depth + height <= Self.mostNested else {
+                        throw .loop
+                    }
+                }
                 let watch = EpollWatch(
-                    self, file, descriptor, try UserMemory.load(event),
+                    self, file, descriptor, try Self.events(at: event),
                     try UserMemory.load(event &+ 4))
                 members.append(watch)
                 file.watches.append(watch)
@@ -101,11 +108,41 @@
                 forget(Unmanaged.passUnretained(watch))
             case 3:
                 guard let index else { throw .noEntry }
-                members[index].events = try UserMemory.load(event)
+                members[index].events = try Self.events(at: event)
                 members[index].data = try UserMemory.load(event &+ 4)
                 markReady(members.unretained(index))
             default: throw .invalid
             }
+        }
+
+        private static func events(at address: UInt64) throws(Errno) -> UInt32 {
+            try UserMemory.load(address) | PollEvents.always
+        }
+
+        // Instances in instances. Events go up from each to those that it is in.
+
+        private var innerOnes: [EpollFile] {
+            var found: [EpollFile] = []
+            for index in members.indices {
+                if let inner = members[index].file.borrowed({ $0.asEpoll }) { found.append(inner) }
+            }
+            return found
+        }
+
+        private func leads(to other: EpollFile) -> Bool {
+            self === other || innerOnes.contains { $0.leads(to: other) }
+        }
+
+        /// How many stand in each other, from this one on inwards.
+        private var depth: Int { innerOnes.reduce(1) { max($0, $1.depth + 1) } }
+
+        /// The same outwards.
+        private var height: Int {
+            var most = 1
+            for index in watches.indices {
+                most = max(most, watches[index].epoll.borrowed { $0.height } + 1)
+            }
+            return most
         }
 
         @inline(never)

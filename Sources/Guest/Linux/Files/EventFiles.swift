@@ -83,7 +83,9 @@ import SwiftletMachine
             if interval > 0 {
                 let missed = (now - expiry.deadline) / interval
                 expirations += missed
-                expiry.deadline += (missed + 1) * interval
+                let (step, isFar) = (missed + 1).multipliedReportingOverflow(by: interval)
+                let (next, isLate) = expiry.deadline.addingReportingOverflow(step)
+                expiry.deadline = isFar || isLate ? .max : next
             } else {
                 expiry.deadline = .max
             }

@@ -25,8 +25,12 @@ import SwiftletMachine
         private(set) var pages: FilePages?
         /// Of a file of the image: where it lies in the archive. Read in place.
         var packed: Range<Int>?
-        var children: [(name: [UInt8], node: Node)] = []
-        unowned(unsafe) var parent: Node?
+        /// Each has a larger cookie than those before it, by which getdents(2) finds its place again.
+        private(set) var children: [(name: [UInt8], node: Node, cookie: UInt64)] = []
+        private var lastCookie: UInt64 = 1
+        /// The folder that it is in; of a file with several names, the last of them. Nil when it is in
+        /// none any more: nothing else keeps that folder.
+        unowned(unsafe) private(set) var parent: Node?
         var modified: UInt64
         var links: UInt64 = 1
 
@@ -52,15 +56,21 @@ import SwiftletMachine
 
         func add(_ name: [UInt8], _ node: Node) {
             node.parent = self
-            children.append((name, node))
+            lastCookie += 1
+            children.append((name, node, lastCookie))
         }
 
         /// Removes an entry; the node lives on while it is open.
         func remove(_ name: [UInt8]) {
             guard let index = children.firstIndex(where: { $0.name == name }) else { return }
-            children[index].node.links -= 1
+            let node = children[index].node
+            node.links -= 1
+            if node.parent === self { node.parent = nil }
             children.remove(at: index)
         }
+
+        /// A folder that has been removed, and is still open or worked in: nothing can be added to it.
+        var isRemoved: Bool { isDirectory && parent == nil && self !== FileTree.root }
 
         var size: UInt64 {
             switch kind {

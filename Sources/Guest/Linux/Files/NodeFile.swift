@@ -21,7 +21,7 @@ import SwiftletMemory
 
         override func read(to address: UInt64, _ count: Int) throws(Errno) -> Int {
             let done = try read(at: offset, to: address, count)
-            offset += UInt64(done)
+            advance(done)
             return done
         }
 
@@ -64,8 +64,13 @@ import SwiftletMemory
         override func write(from address: UInt64, _ count: Int) throws(Errno) -> Int {
             if flags & OpenFlags.append != 0 { offset = own.size }
             let done = try write(at: offset, from: address, count)
-            offset += UInt64(done)
+            advance(done)
             return done
+        }
+
+        /// Devices take and give octets at any offset, also at the last there is.
+        private func advance(_ count: Int) {
+            offset = min(offset &+ UInt64(count), UInt64(Int64.max))
         }
 
         override func write(
@@ -151,17 +156,21 @@ import SwiftletMemory
         /// getdents64(2).
         func entries(to address: UInt64, _ count: Int) throws(Errno) -> Int64 {
             guard own.isDirectory else { throw .notDirectory }
+            guard !own.isRemoved else { throw .noEntry }
             var done = 0
+            // Entries may have gone since the last call: the first one from the offset on is next.
+            var index = own.children.firstIndex { $0.cookie >= offset } ?? own.children.count
             while true {
-                let index = Int(offset)
                 let name: [UInt8]
                 let node: Node
-                switch index {
-                case 0: (name, node) = ([0x2E], own)
-                case 1: (name, node) = ([0x2E, 0x2E], own.parent ?? own)
+                let cookie: UInt64
+                switch offset {
+                case 0: (name, node, cookie) = ([0x2E], own, 0)
+                case 1: (name, node, cookie) = ([0x2E, 0x2E], own.parent ?? own, 1)
                 default:
-                    guard index - 2 < own.children.count else { return Int64(done) }
-                    (name, node) = own.children[index - 2]
+                    guard index < own.children.count else { return Int64(done) }
+                    (name, node, cookie) = own.children[index]
+                    index += 1
                 }
                 // inode, offset, length, type, name, NUL; the whole a multiple of eight.
                 let size = (19 + name.count + 1 + 7) & ~7
@@ -171,14 +180,14 @@ import SwiftletMemory
                 }
                 var record: [UInt8] = []
                 record.append(octets: node.inode)
-                record.append(octets: UInt64(index + 1))
+                record.append(octets: cookie + 1)
                 record.append(octets: UInt16(size))
                 record.append(UInt8(node.status.mode >> 12 & 15))
                 record += name
                 while record.count < size { record.append(0) }
                 try UserMemory.copy(record, to: address &+ UInt64(done))
                 done += size
-                offset += 1
+                offset = cookie + 1
             }
         }
     }

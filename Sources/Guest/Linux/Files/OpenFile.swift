@@ -78,6 +78,9 @@ import SwiftletRuntime
         func write(from address: UInt64, _ count: Int) throws(Errno) -> Int { throw .invalid }
         /// The same with octets that are not the program's (sendfile(2)).
         func put(_ bytes: RawSpan) throws(Errno) -> Int { throw .invalid }
+        /// Of datagrams, which go and come as a whole: all parts at once. Nil: one part after the other.
+        func read(whole parts: [VectorPart]) throws(Errno) -> Int? { nil }
+        func write(whole parts: [VectorPart]) throws(Errno) -> Int? { nil }
         func read(at offset: UInt64, to address: UInt64, _ count: Int) throws(Errno) -> Int {
             throw .illegalSeek
         }
@@ -103,6 +106,7 @@ import SwiftletRuntime
         var asSignal: SignalFile? { nil }
         var asPipe: PipeFile? { nil }
         var asSocket: SocketFile? { nil }
+        var asDatagrams: DatagramSocket? { nil }
 
         /// Something has changed: whoever waits looks again.
         final func notify() {
@@ -213,15 +217,13 @@ import SwiftletRuntime
             entries[Int(number)]?.closesOnExec = value
         }
 
-        static func closeRange(_ first: UInt64, _ last: UInt64) {
+        /// close_range(2): now, or when another program begins.
+        static func closeRange(_ first: UInt64, _ last: UInt64, onExec: Bool) {
             var number = first
             while number < UInt64(entries.count), number <= last {
-                try? close(number)
+                if onExec { try? setClosesOnExec(number, true) } else { try? close(number) }
                 number += 1
             }
         }
-
-        /// The numbers in use, for /proc/self/fd.
-        static var numbers: [Int] { entries.indices.filter { entries[$0] != nil } }
     }
 #endif

@@ -18,7 +18,7 @@
         var count: Int { octets.count - head }
         var room: Int { Self.capacity - count }
 
-        func read(to address: UInt64, _ wanted: Int) throws(Errno) -> Int {
+        func read(to address: UInt64, _ wanted: Int, peeks: Bool = false) throws(Errno) -> Int {
             try UserMemory.checkWritable(address, wanted)
             guard wanted > 0 else { return 0 }
             guard count > 0 else {
@@ -27,6 +27,7 @@
             }
             let done = min(wanted, count)
             try copyFront(done, to: address)
+            if peeks { return done }
             head += done
             if head == octets.count {
                 octets.removeAll(keepingCapacity: true)
@@ -83,7 +84,7 @@
     final class PipeFile: OpenFile {
         private let source: PipeBuffer?
         private let sink: PipeBuffer?
-        private let isSocket: Bool
+        let isSocket: Bool
         override var asPipe: PipeFile? { self }
 
         init(source: PipeBuffer?, sink: PipeBuffer?, flags: UInt32, isSocket: Bool = false) {
@@ -98,6 +99,11 @@
         override func read(to address: UInt64, _ count: Int) throws(Errno) -> Int {
             guard let source else { throw .badDescriptor }
             return try source.read(to: address, count)
+        }
+
+        func receive(to address: UInt64, _ count: Int, peeks: Bool) throws(Errno) -> Int {
+            guard let source else { throw .badDescriptor }
+            return try source.read(to: address, count, peeks: peeks)
         }
 
         override func write(from address: UInt64, _ count: Int) throws(Errno) -> Int {

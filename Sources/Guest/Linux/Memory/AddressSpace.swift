@@ -45,6 +45,8 @@ import SwiftletMemory
         }
 
         static let pageSize: UInt64 = 4096
+        /// Behind all that a program can have: addresses of 48 bits that are not the kernel's.
+        static let programEnd: UInt64 = 1 << 47
         /// What `brk` may use, far from everything else.
         static let heapStart: UInt64 = 0x8_0000_0000
         static let heapEnd: UInt64 = 0x10_0000_0000

@@ -15,6 +15,10 @@ import SwiftletMemory
         /// The control words that Linux gives a new program.
         private static let controlWord: UInt16 = 0x37F
         private static let mediaControl: UInt32 = 0x1F80
+        /// In what FXSAVE writes: MXCSR, and which of its bits there are (0: the first processors').
+        private static let mediaControlOffset = 24
+        private static let mediaControlMaskOffset = 28
+        private static let firstMediaControlMask: UInt32 = 0xFFBF
 
         /// Zeroed registers, with the floating-point unit as at the start of a program.
         init() {
@@ -22,12 +26,23 @@ import SwiftletMemory
             guard let memory = Heap.allocate(size) else { Faults.fail("out of memory") }
             memory.initializeMemory(as: UInt8.self, repeating: 0, count: size)
             pointer = memory.assumingMemoryBound(to: swiftlet_linux_frame.self)
-            let state = memory + Self.floatingPointOffset
-            state.storeBytes(of: Self.controlWord, as: UInt16.self)
-            state.storeBytes(of: Self.mediaControl, toByteOffset: 24, as: UInt32.self)
+            Self.clear(floatingPoint: memory + Self.floatingPointOffset)
             pointer.pointee.rflags = 0x202
             guard let area = ExtendedStates.make() else { return }
             pointer.pointee.extended = area
+            pointer.pointee.extended_is_saved = 1
+        }
+
+        private static func clear(floatingPoint state: UnsafeMutableRawPointer) {
+            state.initializeMemory(as: UInt8.self, repeating: 0, count: floatingPointSize)
+            state.storeBytes(of: controlWord, as: UInt16.self)
+            state.storeBytes(of: mediaControl, toByteOffset: mediaControlOffset, as: UInt32.self)
+        }
+
+        /// Floating-point and vector registers as at a program's start, for a handler of signals.
+        func clearVectors() {
+            Self.clear(floatingPoint: UnsafeMutableRawPointer(pointer) + Self.floatingPointOffset)
+            ExtendedStates.clear(pointer.pointee.extended)
             pointer.pointee.extended_is_saved = 1
         }
 
@@ -61,13 +76,17 @@ import SwiftletMemory
         /// would fault when they are loaded.
         func setFloatingPoint(_ bytes: RawSpan) {
             let state = UnsafeMutableRawPointer(pointer) + Self.floatingPointOffset
+            // Of the registers that are saved there: the processor has written it.
+            let known = state.load(fromByteOffset: Self.mediaControlMaskOffset, as: UInt32.self)
+            let mask = known == 0 ? Self.firstMediaControlMask : known
             bytes.withUnsafeBytes {
                 state.copyMemory(
                     from: $0.baseAddress.unsafelyUnwrapped,
                     byteCount: min($0.count, Self.floatingPointSize))
             }
-            let control = state.load(fromByteOffset: 24, as: UInt32.self) & 0xFFBF
-            state.storeBytes(of: control, toByteOffset: 24, as: UInt32.self)
+            let control = state.load(fromByteOffset: Self.mediaControlOffset, as: UInt32.self)
+            state.storeBytes(
+                of: control & mask, toByteOffset: Self.mediaControlOffset, as: UInt32.self)
         }
 
         /// Runs the program with these registers until it leaves.
@@ -135,6 +154,15 @@ import SwiftletMemory
             return UnsafeMutableRawBufferPointer(
                 start: UnsafeMutableRawPointer(bitPattern: UInt(area)).map { $0 + skipped },
                 count: max(ProgramMode.extendedSize - skipped, 0))
+        }
+
+        /// Has the next XRSTOR begin anew: the header says that nothing is there.
+        static func clear(_ area: UInt64) {
+            let bytes = bytes(area)
+            guard bytes.count >= 64 else { return }
+            for offset in stride(from: 0, to: 64, by: 8) {
+                bytes.storeBytes(of: 0, toByteOffset: offset, as: UInt64.self)
+            }
         }
 
         /// Puts states into an area, with a header that can be loaded: XRSTOR faults for others.

@@ -6,8 +6,11 @@ import SwiftletNetwork
     final class DatagramSocket: SocketFile {
         private var id: UDPSocketID?
         private var remote: ProgramAddress?
+        /// Of UDP's length, the header included (RFC 768).
+        private static let longest = 65535
 
         override var type: Int32 { 2 }
+        override var asDatagrams: DatagramSocket? { self }
 
         private static func errno(_ error: UDPError) -> Errno {
             switch error {
@@ -56,39 +59,82 @@ import SwiftletNetwork
         override func send(
             from address: UInt64, _ count: Int, to peer: ProgramAddress?
         ) throws(Errno) -> Int {
+            try UserMemory.withBytes(address, count) { (bytes) throws(Errno) in
+                try send(bytes, to: peer)
+            }
+            return count
+        }
+
+        private func send(_ bytes: RawSpan, to peer: ProgramAddress?) throws(Errno) {
             guard let peer = peer ?? remote else { throw .destinationRequired }
             let target = try destination(peer)
             let id = try socket()
-            let network = network
-            try UserMemory.withBytes(address, count) { (bytes) throws(Errno) in
-                do throws(UDPError) {
-                    try network.stack.sendUDP(
-                        id, bytes, to: target, now: network.now)
-                } catch {
-                    throw Self.errno(error)
-                }
+            do throws(UDPError) {
+                try network.stack.sendUDP(id, bytes, to: target, now: network.now)
+            } catch {
+                // Nothing says when there is room again. A datagram may be lost on any way.
+                guard error == .busy else { throw Self.errno(error) }
             }
-            return count
+        }
+
+        /// Sends one datagram of several parts.
+        func send(
+            _ parts: [VectorPart], to peer: ProgramAddress?
+        ) throws(Errno) -> Int {
+            if parts.count == 1 {
+                return try send(from: parts[0].address, parts[0].count, to: peer)
+            }
+            var octets: [UInt8] = []
+            for part in parts {
+                guard part.count <= Self.longest - octets.count else { throw .messageTooLong }
+                octets += try UserMemory.array(part.address, part.count)
+            }
+            try send(octets.span.bytes, to: peer)
+            return octets.count
+        }
+
+        override func write(whole parts: [VectorPart]) throws(Errno) -> Int? {
+            try send(parts, to: nil)
+        }
+
+        override func read(whole parts: [VectorPart]) throws(Errno) -> Int? {
+            try receive(into: parts, peeks: false).count
         }
 
         override func receive(
             to address: UInt64, _ count: Int, peeks: Bool
         ) throws(Errno) -> (count: Int, length: Int, peer: ProgramAddress?) {
-            let id = try socket()
-            try UserMemory.checkWritable(address, count)
-            // A datagram that is looked at stays by being kept here.
-            if kept == nil {
-                kept = network.stack.receiveUDP(id) { payload, endpoints in
+            try receive(into: [(address, count)], peeks: peeks)
+        }
+
+        override func receive(
+            into parts: [VectorPart], peeks: Bool
+        ) throws(Errno) -> (count: Int, length: Int, peer: ProgramAddress?) {
+            for part in parts { try UserMemory.checkWritable(part.address, part.count) }
+            take(try socket())
+            guard let datagram = kept else { throw .again }
+            if !peeks { kept = nil }
+            var done = 0
+            for part in parts {
+                let end = min(done + part.count, datagram.payload.count)
+                try UserMemory.copy([UInt8](datagram.payload[done..<end]), to: part.address)
+                done = end
+            }
+            return (done, datagram.payload.count, datagram.sender)
+        }
+
+        /// Keeps the next datagram here, where it can be looked at; of a connected socket, its peer's.
+        private func take(_ id: UDPSocketID) {
+            while kept == nil {
+                let next = network.stack.receiveUDP(id) { payload, endpoints in
                     Datagram(
                         payload: payload.array(0..<payload.byteCount),
                         sender: ProgramAddress(endpoints.remote))
                 }
+                guard let next else { return }
+                if let remote, remote.socketAddress != next.sender.socketAddress { continue }
+                kept = next
             }
-            guard let datagram = kept else { throw .again }
-            if !peeks { kept = nil }
-            let done = min(count, datagram.payload.count)
-            try UserMemory.copy([UInt8](datagram.payload.prefix(done)), to: address)
-            return (done, datagram.payload.count, datagram.sender)
         }
 
         private struct Datagram {
@@ -100,8 +146,8 @@ import SwiftletNetwork
 
         override func events(_ wanted: UInt32) -> UInt32 {
             guard let id else { return PollEvents.output }
-            return (kept != nil || network.stack.receivedCountUDP(id) > 0 ? PollEvents.input : 0)
-                | PollEvents.output
+            take(id)
+            return (kept != nil ? PollEvents.input : 0) | PollEvents.output
         }
 
         override func close() {

@@ -9,6 +9,7 @@ import SwiftletNetwork
         private enum Message {
             static let peek: UInt64 = 0x2
             static let dontWait: UInt64 = 0x40
+            static let waitAll: UInt64 = 0x100
             static let truncated: UInt32 = 0x20
             static let noSignal: UInt64 = 0x4000
             /// Octets of struct msghdr.
@@ -20,6 +21,14 @@ import SwiftletNetwork
                 throw .notSocket
             }
             return socket
+        }
+
+        /// An end of a pair of sockets; nil if it is another file.
+        private static func pair(_ descriptor: UInt64) throws(Errno) -> PipeFile? {
+            guard let pipe = try Descriptors.file(descriptor).asPipe, pipe.isSocket else {
+                return nil
+            }
+            return pipe
         }
 
         /// IPv4 (AF_INET) and IPv6 (AF_INET6).
@@ -86,6 +95,7 @@ import SwiftletNetwork
                 return 0
             }
             let address = try ProgramAddress(at: a.b, a.c)
+            let isSecond = socket.isConnecting
             do throws(Errno) {
                 _ = try socket.blocking(thread) { () throws(Errno) in
                     try socket.connect(address)
@@ -93,13 +103,13 @@ import SwiftletNetwork
                 }
             } catch {
                 guard error == .again else { throw error }
-                throw .inProgress
+                throw isSecond ? .alreadyInProgress : .inProgress
             }
             return 0
         }
 
         static func send(_ a: Arguments, _ thread: LinuxThread) throws(Errno) -> Int64 {
-            if let pair = try Descriptors.file(a.a).asPipe {
+            if let pair = try pair(a.a) {
                 return try transfer(pair, a.d, thread) { () throws(Errno) in
                     try pair.write(from: a.b, Int(min(a.c, 1 << 30)))
                 }
@@ -132,19 +142,26 @@ import SwiftletNetwork
 
         static func receive(_ a: Arguments, _ thread: LinuxThread) throws(Errno) -> Int64 {
             let count = Int(min(a.c, 1 << 30))
-            if let pair = try Descriptors.file(a.a).asPipe {
-                return Int64(
-                    try pair.blocking(thread, nonBlocking: a.d & Message.dontWait != 0) {
-                        () throws(Errno) in try pair.read(to: a.b, count)
-                    })
+            let peeks = a.d & Message.peek != 0
+            let waitsForAll = a.d & Message.waitAll != 0 && !peeks
+            if let pair = try pair(a.a) {
+                return try receive(
+                    pair, waitsForAll ? count : 1, a.d, thread
+                ) { (done) throws(Errno) in
+                    try pair.receive(to: a.b &+ UInt64(done), count - done, peeks: peeks)
+                }
             }
             let socket = try socket(a.a)
+            if waitsForAll, socket.type == 1 {
+                return try receive(socket, count, a.d, thread) { (done) throws(Errno) in
+                    try socket.read(to: a.b &+ UInt64(done), count - done)
+                }
+            }
             var sender: ProgramAddress?
             let done = try socket.blocking(
                 thread, nonBlocking: a.d & Message.dontWait != 0
             ) { () throws(Errno) in
-                let result = try socket.receive(
-                    to: a.b, count, peeks: a.d & Message.peek != 0)
+                let result = try socket.receive(to: a.b, count, peeks: peeks)
                 sender = result.peer
                 return a.d & UInt64(Message.truncated) != 0 ? result.length : result.count
             }
@@ -152,11 +169,34 @@ import SwiftletNetwork
             return Int64(done)
         }
 
+        /// Receives until `least` octets are there, or the stream is at its end.
+        ///
+        /// - Parameter body: receives more, and is told how many there are.
+        private static func receive(
+            _ file: OpenFile, _ least: Int, _ flags: UInt64, _ thread: LinuxThread,
+            _ body: (Int) throws(Errno) -> Int
+        ) throws(Errno) -> Int64 {
+            do throws(Errno) {
+                repeat {
+                    let done = thread.wait.progress
+                    let more = try file.blocking(
+                        thread, nonBlocking: flags & Message.dontWait != 0
+                    ) { () throws(Errno) in try body(done) }
+                    thread.wait.progress += more
+                    if more == 0 { break }
+                } while thread.wait.progress < least
+            } catch {
+                if error == .suspended || thread.wait.progress == 0 { throw error }
+            }
+            let done = thread.wait.progress
+            thread.wait.progress = 0
+            return Int64(done)
+        }
+
         /// The words of a struct msghdr.
         private static func header(
             _ address: UInt64
-        ) throws(Errno) -> (name: UInt64, nameSize: UInt32, parts: [(address: UInt64, count: Int)])
-        {
+        ) throws(Errno) -> (name: UInt64, nameSize: UInt32, parts: [VectorPart]) {
             let parts = try vectors(
                 try UserMemory.load(address &+ 16), try UserMemory.load(address &+ 24))
             return (
@@ -167,48 +207,41 @@ import SwiftletNetwork
         static func sendMessage(_ a: Arguments, _ thread: LinuxThread) throws(Errno) -> Int64 {
             let header = try header(a.b)
             let file = try Descriptors.file(a.a)
-            guard let datagrams = file.asSocket, datagrams.type == 2 else {
-                guard file.asSocket != nil || file.asPipe != nil else { throw .notSocket }
+            guard let datagrams = file.asDatagrams else {
+                guard try pair(a.a) != nil || file.asSocket != nil else { throw .notSocket }
                 return try writeParts(
-                    file, header.parts, thread, isSilent: a.c & Message.noSignal != 0)
+                    file, header.parts, thread, isSilent: a.c & Message.noSignal != 0,
+                    nonBlocking: a.c & Message.dontWait != 0)
             }
             let peer =
                 header.name == 0
                 ? nil : try ProgramAddress(at: header.name, UInt64(header.nameSize))
-            // One datagram of all parts; those of most programs have one.
-            guard header.parts.count == 1 else { throw .messageTooLong }
-            return try transfer(datagrams, a.c, thread) { () throws(Errno) in
-                try datagrams.send(
-                    from: header.parts[0].address, header.parts[0].count, to: peer)
-            }
+            return Int64(try datagrams.send(header.parts, to: peer))
         }
 
         static func receiveMessage(_ a: Arguments, _ thread: LinuxThread) throws(Errno) -> Int64 {
             let header = try header(a.b)
-            let socket = try socket(a.a)
-            var total = 0
+            let file = try Descriptors.file(a.a)
+            let (pair, socket) = (try pair(a.a), file.asSocket)
+            guard pair != nil || socket != nil else { throw .notSocket }
+            let peeks = a.c & Message.peek != 0
             var sender: ProgramAddress?
             var flags: UInt32 = 0
-            _ = try socket.blocking(thread, nonBlocking: a.c & Message.dontWait != 0) {
+            let total = try file.blocking(thread, nonBlocking: a.c & Message.dontWait != 0) {
                 () throws(Errno) in
-                for part in header.parts where part.count > 0 {
-                    let result: (count: Int, length: Int, peer: ProgramAddress?)
-                    do throws(Errno) {
-                        result = try socket.receive(
-                            to: part.address, part.count, peeks: a.c & Message.peek != 0)
-                    } catch {
-                        if total > 0 { break }
-                        throw error
-                    }
-                    total += result.count
+                if let socket {
+                    let result = try socket.receive(into: header.parts, peeks: peeks)
                     sender = result.peer
                     if result.length > result.count { flags |= Message.truncated }
-                    if socket.type == 2 || result.count < part.count { break }
+                    return result.count
                 }
-                return total
+                return try inOrder(peeks ? [VectorPart](header.parts.prefix(1)) : header.parts) {
+                    (address, count, _) throws(Errno) in
+                    try pair?.receive(to: address, count, peeks: peeks) ?? 0
+                }
             }
             if header.name != 0 {
-                if let sender {
+                if let sender, let socket {
                     try sender.store(
                         as: socket.family, at: header.name, sizeAt: a.b &+ 8)
                 } else {
@@ -223,7 +256,7 @@ import SwiftletNetwork
 
         static func shutDown(_ a: Arguments) throws(Errno) -> Int64 {
             guard a.b <= 2 else { throw .invalid }
-            if let pair = try Descriptors.file(a.a).asPipe {
+            if let pair = try pair(a.a) {
                 pair.shutDown(reading: a.b != 1, writing: a.b != 0)
             } else {
                 try socket(a.a).shutDown(reading: a.b != 1, writing: a.b != 0)

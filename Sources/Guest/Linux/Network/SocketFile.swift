@@ -113,6 +113,8 @@ import SwiftletNetwork
         func accept(flags: UInt32) throws(Errno) -> SocketFile { throw .notSupported }
         /// Throws `.again` while it is under way.
         func connect(_ address: ProgramAddress) throws(Errno) { throw .notSupported }
+        /// connect(2) has been called, and is under way.
+        var isConnecting: Bool { false }
         /// connect(2) with AF_UNSPEC.
         func disconnect() throws(Errno) { throw .addressFamilyNotSupported }
         func shutDown(reading: Bool, writing: Bool) throws(Errno) {}
@@ -123,6 +125,17 @@ import SwiftletNetwork
             to address: UInt64, _ count: Int, peeks: Bool
         ) throws(Errno) -> (count: Int, length: Int, peer: ProgramAddress?) {
             throw .notSupported
+        }
+        /// The same into several parts: a stream's octets go on in the next one. Octets that are looked
+        /// at stay where they are, so they fill the first part alone.
+        func receive(
+            into parts: [VectorPart], peeks: Bool
+        ) throws(Errno) -> (count: Int, length: Int, peer: ProgramAddress?) {
+            let parts = peeks ? [VectorPart](parts.prefix(1)) : parts
+            let done = try Calls.inOrder(parts) { (address, count, _) throws(Errno) in
+                try receive(to: address, count, peeks: peeks).count
+            }
+            return (done, done, nil)
         }
         /// An error that has come since, told once (SO_ERROR).
         func takeError() -> Int32 { 0 }

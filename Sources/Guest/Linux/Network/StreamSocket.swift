@@ -90,6 +90,11 @@ import SwiftletNetwork
             throw .again
         }
 
+        override var isConnecting: Bool {
+            if case .connecting = state { return true }
+            return false
+        }
+
         override func connect(_ address: ProgramAddress) throws(Errno) {
             switch state {
             case .idle:
@@ -269,6 +274,11 @@ import SwiftletNetwork
         // MARK: Ending
 
         override func shutDown(reading: Bool, writing: Bool) throws(Errno) {
+            if case .listening(let id) = state {
+                // Whoever waits for a client learns that none will come (EINVAL).
+                if reading { stopListening(id) }
+                return
+            }
             let (id, _) = try connection()
             if reading { hasShutReading = true }
             if writing, !hasShutWriting {
@@ -278,14 +288,20 @@ import SwiftletNetwork
             notify()
         }
 
+        private func stopListening(_ id: TCPListenerID) {
+            if let accepted { network.stack.release(accepted) }
+            accepted = nil
+            network.stack.closeListener(id)
+            network.set(id, nil)
+            state = .idle
+            notify()
+        }
+
         override func close() {
             returnPort()
             switch state {
             case .idle: break
-            case .listening(let id):
-                if let accepted { network.stack.release(accepted) }
-                network.stack.closeListener(id)
-                network.set(id, nil)
+            case .listening(let id): stopListening(id)
             case .connecting(let id), .connected(let id, _):
                 network.set(id, nil)
                 if !hasShutWriting { network.stack.finish(id, now: network.now) }

@@ -27,6 +27,20 @@ import SwiftletMachine
         var savedMask: UInt64?
     }
 
+    /// A call that waits, or is to be made again, when a handler comes in between (signal(7)).
+    struct InterruptedCall {
+        enum Restart {
+            case never
+            /// After a handler with SA_RESTART.
+            case ifWanted
+            case always
+        }
+
+        /// Where it is not made again, for rax.
+        var result: UInt64
+        var restart: Restart
+    }
+
     final class LinuxThread {
         enum State { case runnable, waiting, ended }
 
@@ -105,11 +119,8 @@ import SwiftletMachine
             guard state != .ended else { return false }
             wait.hasStarted = true
             if signals.mayBeDelivered {
-                Futex.cancel(self)
                 isInCall = false
-                let number = frame.registers.rax
-                frame.registers.rax = UInt64(bitPattern: -Int64(Errno.interrupted.code))
-                deliverSignals(restarting: Calls.isRestarted(number) ? number : nil)
+                deliverSignals(during: interruptedCall)
                 if state != .ended { Scheduler.makeReady(self) }
                 return false
             }
@@ -119,11 +130,23 @@ import SwiftletMachine
             return false
         }
 
+        /// The call in the registers, which waits, as a signal finds it.
+        private var interruptedCall: InterruptedCall {
+            // What was transferred is the result: made again, the call would transfer it again.
+            if wait.progress > 0 {
+                return InterruptedCall(result: UInt64(wait.progress), restart: .never)
+            }
+            return InterruptedCall(
+                result: UInt64(bitPattern: -Int64(Errno.interrupted.code)),
+                restart: Calls.isRestarted(frame.registers.rax, wait) ? .ifWanted : .never)
+        }
+
         @inline(never)
         private func endWithSignals() -> Bool {
-            let restarted = isRestarted ? frame.registers.rax : nil
+            // Back from one handler the call was to be made again; that still holds after the next.
+            let call = isRestarted ? InterruptedCall(result: 0, restart: .always) : nil
             (leaves, isRestarted) = (false, false)
-            deliverSignals(restarting: restarted)
+            deliverSignals(during: call)
             if state != .ended { Scheduler.makeReady(self) }
             return false
         }
@@ -147,7 +170,7 @@ import SwiftletMachine
             state = .runnable
             if isInCall, !attempt() { return }
             if signals.mayBeDelivered {
-                deliverSignals(restarting: nil)
+                deliverSignals(during: nil)
                 if state == .ended { return }
             }
             ProgramMode.setBases(fs: fsBase, gs: gsBase)

@@ -12,23 +12,28 @@ import SwiftletRuntime
         static let stack = context + 16
         static let registers = context + 40
         static let floatingPointPointer = registers + 184
-        static let reserved = registers + 192
+        /// In the reserved words: where a call is that is to be made again, and its number plus one.
+        static let restartedAt = registers + 192
+        static let restarted = registers + 200
         static let mask = context + 296
         static let information = context + 304
         static let size = information + 128
-        // In the first reserved word: this call is to be made again, its number plus one.
         /// What a program may keep below its stack pointer without saying so (System V ABI §3.2.2).
         static let redZone: UInt64 = 128
         // Behind the registers of FXSAVE (asm/sigcontext.h).
         static let `extension`: UInt64 = 464
         static let extensionMark: UInt32 = 0x4650_5853
         static let extensionEnd: UInt32 = 0x4650_5845
+        /// Octets of the `syscall` instruction.
+        static let instructionSize: UInt64 = 2
     }
 
     extension LinuxThread {
         /// Hands over the signals that may be; the last one's handler runs first.
-        func deliverSignals(restarting number: UInt64?) {
-            var number = number
+        ///
+        /// - Parameter call: the call in the registers if it has not come to its end.
+        func deliverSignals(during call: InterruptedCall?) {
+            var unfinished = call
             // What a handler returns to: during sigsuspend, the mask from before it.
             while let information = ProcessSignals.take(for: self, from: ~signals.mask) {
                 let action = ProcessSignals.actions[Int(information.signal)]
@@ -37,19 +42,27 @@ import SwiftletRuntime
                     if Signal.isIgnoredByDefault(information.signal) { continue }
                     return end(by: information)
                 }
-                let restarts = action.flags & SignalAction.restarts != 0 ? number : nil
+                var restartsCall = false
+                if let unfinished {
+                    Futex.cancel(self)
+                    restartsCall =
+                        unfinished.restart == .always
+                        || unfinished.restart == .ifWanted
+                            && action.flags & SignalAction.restarts != 0
+                    if !restartsCall { frame.registers.rax = unfinished.result }
+                }
                 do throws(Errno) {
-                    try enter(action, information, restarting: restarts)
+                    try enter(action, information, restartsCall: restartsCall)
                 } catch {
                     // No room for the frame: Linux, too, ends such a program.
                     return end(by: SignalInformation(signal: Signal.segmentation))
                 }
-                number = nil
+                unfinished = nil
             }
-            if let number {
-                // Nothing was delivered after all: the call goes on waiting.
-                frame.registers.rax = number
+            if unfinished != nil {
+                // No handler runs after all: the call goes on, with what it has waited and done.
                 isInCall = true
+                return
             }
             if let mask = wait.savedMask {
                 wait.savedMask = nil
@@ -58,9 +71,14 @@ import SwiftletRuntime
         }
 
         private func enter(
-            _ action: SignalAction, _ information: SignalInformation, restarting number: UInt64?
+            _ action: SignalAction, _ information: SignalInformation, restartsCall: Bool
         ) throws(Errno) {
-            let registers = frame.registers
+            // An address that is none would be a fault of ours on the way to it.
+            guard action.handler < AddressSpace.programEnd else { throw .fault }
+            var registers = frame.registers
+            // A handler sees a call that is to be made again not made yet: so C libraries know that it
+            // can still be left (pthread_cancel(3)).
+            if restartsCall { registers.rip &-= SignalFrame.instructionSize }
             var stack = registers.rsp &- SignalFrame.redZone
             let isOnStack =
                 registers.rsp >= signals.stackBase
@@ -87,7 +105,8 @@ import SwiftletRuntime
             try put(registers.vector, SignalFrame.registers + 160)
             try put(registers.address, SignalFrame.registers + 176)
             try put(floatingPoint, SignalFrame.floatingPointPointer)
-            try put(number.map { $0 &+ 1 } ?? 0, SignalFrame.reserved)
+            try put(restartsCall ? registers.rip : 0, SignalFrame.restartedAt)
+            try put(restartsCall ? registers.rax &+ 1 : 0, SignalFrame.restarted)
             try put(wait.savedMask ?? signals.mask, SignalFrame.mask)
             try put(UInt64(UInt32(bitPattern: information.signal)), SignalFrame.information)
             try put(UInt64(UInt32(bitPattern: information.code)), SignalFrame.information + 8)
@@ -109,6 +128,7 @@ import SwiftletRuntime
             frame.registers.rdx = base &+ UInt64(SignalFrame.context)
             frame.registers.rax = 0
             frame.registers.rflags &= ~(1 << 10)
+            frame.clearVectors()
         }
 
         /// Floating-point and vector registers as Linux leaves them for a handler: FXSAVE's part, whose
@@ -173,6 +193,17 @@ import SwiftletRuntime
             r.rip = try register(16)
             // Of the flags, what a program may change: not the interrupt flag.
             r.rflags = try register(17) & 0xCD5 | 0x202
+            // If the handler has led elsewhere, the call is not made.
+            let (place, number) = (
+                try get(SignalFrame.restartedAt), try get(SignalFrame.restarted)
+            )
+            let restartsCall = number != 0 && r.rip == place
+            if restartsCall { r.rip &+= SignalFrame.instructionSize }
+            guard r.rip < AddressSpace.programEnd else {
+                end(
+                    by: SignalInformation(signal: Signal.segmentation, code: 128, address: r.rip))
+                throw .suspended
+            }
             frame.registers = r
             let floatingPoint = try get(SignalFrame.floatingPointPointer)
             if floatingPoint != 0 {
@@ -182,13 +213,11 @@ import SwiftletRuntime
                 try loadExtended(at: floatingPoint)
             }
             signals.mask = try get(SignalFrame.mask) & ~Signal.unmaskable
-            let restarted = try get(SignalFrame.reserved)
             leaves = true
-            if restarted != 0 {
-                frame.registers.rax = restarted &- 1
+            if restartsCall {
                 wait = WaitState()
                 isRestarted = true
-                return Int64(bitPattern: restarted &- 1)
+                return Int64(bitPattern: number &- 1)
             }
             return Int64(bitPattern: r.rax)
         }
