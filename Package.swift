@@ -228,12 +228,10 @@ let package = Package(
     name: "Swiftlet",
     products: products,
     traits: [
-        .default(enabledTraits: ["IPv6", "PackedQueues"]),
+        // One alone: SwiftPM hands the compiler several in another order each time, and all is
+        // compiled again.
+        .default(enabledTraits: ["IPv6"]),
         .trait(name: "IPv6", description: "IPv6 in guests; without it images are smaller."),
-        .trait(
-            name: "PackedQueues",
-            description: "Packed virtqueues, where devices offer them; without, images are smaller."
-        ),
     ],
     dependencies: isGuestBuild
         ? []

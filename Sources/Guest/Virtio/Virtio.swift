@@ -33,14 +33,8 @@ public struct VirtioFeatures: OptionSet, Sendable {
     /// VIRTIO_F_RING_PACKED: queues of one ring (§2.8).
     public static let packedRing = bit(34)
 
-    /// What every driver takes of its queues. Packed rings are the package's trait `PackedQueues`.
-    static var queues: VirtioFeatures {
-        #if PackedQueues
-            [.eventIndex, .packedRing]
-        #else
-            .eventIndex
-        #endif
-    }
+    /// What every driver takes of its queues.
+    static var queues: VirtioFeatures { [.eventIndex, .packedRing] }
 }
 
 /// How far driver and device have come (§2.1).
