@@ -31,7 +31,13 @@ final class Dnsmasq: Sendable {
         words.append(nil)
         defer { for word in words { free(word) } }
         var process: pid_t = 0
-        let code = posix_spawnp(&process, command[0], nil, nil, words, environ)
+        // A group of its own: for each connection there is a process more.
+        var attributes = posix_spawnattr_t()
+        posix_spawnattr_init(&attributes)
+        defer { posix_spawnattr_destroy(&attributes) }
+        posix_spawnattr_setflags(&attributes, Int16(POSIX_SPAWN_SETPGROUP))
+        posix_spawnattr_setpgroup(&attributes, 0)
+        let code = posix_spawnp(&process, command[0], nil, &attributes, words, environ)
         guard code == 0 else { throw MachineFailure(description: "dnsmasq: error \(code)") }
         self.process = process
     }
@@ -43,7 +49,7 @@ final class Dnsmasq: Sendable {
     }
 
     func stop() {
-        kill(process, SIGKILL)
+        kill(-process, SIGKILL)
         waitpid(process, nil, 0)
         FileSystem.remove(folder)
     }
